@@ -1,0 +1,1 @@
+"""Alembic migrations: the only way in which a schema reaches a database."""

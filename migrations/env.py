@@ -1,0 +1,42 @@
+"""Runs migrations: on the connection that the caller hands over, or on the database of the settings."""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from screening.database.engine import Database
+from screening.database.tables import Base, UtcDateTime
+from screening.settings import load_settings
+
+
+def _render(kind: str, value: object, _context: object) -> str | bool:
+    """Write the column type of moments as what the database sees, so that a migration needs nothing of ours."""
+    if kind == "type" and isinstance(value, UtcDateTime):
+        return "sa.DateTime(timezone=True)"
+    return False
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_item=_render,
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _run() -> None:
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        _migrate(given)
+        return
+    database = Database(load_settings().resolved_database_url)
+    with database.engine.connect() as connection:
+        _migrate(connection)
+        connection.commit()
+    database.dispose()
+
+
+_run()

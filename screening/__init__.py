@@ -1,0 +1,20 @@
+"""The shared core of the bone-fracture batch-screening system.
+
+Glossary (these words, no synonyms, in code, pages and documents):
+
+scan             one radiograph, known by the SHA-256 of its bytes
+study            the scans of one visit
+run              scans submitted to be screened together (an upload, a watched folder, a nightly re-screening)
+job              one scan to be screened by one checkpoint for one run; one row, the ledger of work
+batch            the minibatch that goes through the network, never an upload
+lane             how urgent a run is: urgent, routine, archive
+rendition        the small 8-bit grey picture, made once from the original, that the network sees
+display image    the larger 8-bit grey picture that a reader looks at, without any identity
+checkpoint       weights, rendition and input spec, operating points, the figures they were measured with, identity
+operating point  a threshold chosen for a target sensitivity
+flagged          a scan whose probability is at or over the operating point
+worklist         scans ranked for follow-up
+receipt          what became of one submitted file: accepted, duplicate or rejected, and why
+container        a zip or tar file that holds files to be submitted
+review           what a reader decided about a scan
+"""

@@ -1,0 +1,21 @@
+"""The audit trail: who did what, in the same transaction as the deed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from screening.database.tables import AuditEvent
+
+
+def record(
+    session: Session, now: datetime, actor: str, action: str, subject: str, detail: dict[str, Any] | None = None
+) -> None:
+    """Add one event. `action` is a verb phrase such as `run.opened`; `detail` must be JSON."""
+    session.add(AuditEvent(at=now, actor=actor, action=action, subject=subject, detail=detail or {}))
+
+
+def recent(session: Session, limit: int = 100) -> Sequence[AuditEvent]:
+    return session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)).all()

@@ -1,0 +1,42 @@
+"""The `screening` command. Each subcommand is imported only when it is called, so that every one starts quickly."""
+
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "up": ("screening.cli.up", "Start everything on this machine and keep it running."),
+    "upload": ("screening.cli.upload", "Send files and folders of X-rays to be screened."),
+    "status": ("screening.cli.status", "Show how far a run has come."),
+    "worklist": ("screening.cli.worklist", "List scans ranked for follow-up."),
+    "sign-in-link": ("screening.cli.people", "Print a fresh one-time link to the portal."),
+    "user": ("screening.cli.people", "Add people who may sign in."),
+    "token": ("screening.cli.people", "Add API tokens for programs."),
+    "checkpoint": ("screening.cli.checkpoint", "List, verify, register and activate checkpoints."),
+    "migrate": ("screening.cli.database", "Bring the database to the schema of this release."),
+    "doctor": ("screening.cli.doctor", "Check the installation and say what is wrong."),
+    "health": ("screening.cli.health", "Check one kind of process on this machine, for health checks."),
+}
+"""Subcommand: the module whose attribute of the same name (with `_` for `-`) it is, and its line in the help."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="fracture-screening", message="%(version)s")
+def main() -> None:
+    """Screen X-rays for bone fractures in bulk: send them, watch them being screened, read the ranked worklist."""

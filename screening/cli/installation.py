@@ -1,0 +1,67 @@
+"""Options and errors of the commands that run on the server's machine."""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from screening.settings import Settings, load_settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The data folder of a `screening up` on this machine, whose settings are used. [default: ./data if it has any]",
+)
+
+
+def settings_beside(data: Path | None) -> Settings:
+    """The settings of the environment, completed by what `screening up` noted in its data folder.
+
+    Raises SettingsError, or click.UsageError for a folder in which nothing is noted.
+    """
+    from screening.supervisor.folder import DataFolder
+
+    folder = DataFolder(data or Path(os.environ.get("SCREENING_DATA_DIR", "data")))
+    noted = folder.kept_environment()
+    if data is not None and not noted:
+        raise click.UsageError(f"No `screening up` has used the folder {folder.path} yet. Name another one with --data.")
+    for name, value in noted.items():
+        os.environ.setdefault(name, value)
+    return load_settings()
+
+
+def explained(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn errors that are meant for people into one message and exit code 1."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from screening.database.migrate import MigrationError
+        from screening.errors import Refused
+        from screening.inference.bundle import BundleError
+        from screening.settings import SettingsError
+        from screening.storage import StorageError
+        from screening.supervisor.errors import UpError
+
+        try:
+            return command(*args, **kwargs)
+        except (SettingsError, Refused, BundleError, StorageError, UpError, MigrationError) as error:
+            raise click.ClickException(_sentence(str(error))) from error
+        except SQLAlchemyError as error:
+            first: Any = str(error).strip().splitlines()[0]
+            raise click.ClickException(
+                f"The database does not do what it should ({first}). `screening doctor` says more."
+            ) from error
+
+    return run
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] if text[:1].islower() and " " in text else text

@@ -1,0 +1,72 @@
+"""What clients ask about runs and the worklist."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from screening.client.http import Connection
+
+POLL_EVERY_S = 1.0
+LARGEST_PAGE = 500
+_ENDED = ("complete", "cancelled")
+
+Document = dict[str, Any]
+
+
+def open_run(connection: Connection, name: str, lane: str) -> Document:
+    return connection.post("/api/v1/runs", {"name": name, "lane": lane}, again_after_doubt=False)
+
+
+def submit_run(connection: Connection, run_id: int) -> Document:
+    connection.post(f"/api/v1/runs/{run_id}/submit")
+    return get_run(connection, run_id)
+
+
+def get_run(connection: Connection, run_id: int) -> Document:
+    return connection.get(f"/api/v1/runs/{run_id}")
+
+
+def watch_run(connection: Connection, run_id: int, note: Callable[[Document], None]) -> Document:
+    """Ask once a second until the run has ended, telling `note` of each answer. Returns the last one."""
+    while True:
+        run = get_run(connection, run_id)
+        note(run)
+        if run["state"] in _ENDED:
+            return run
+        time.sleep(POLL_EVERY_S)
+
+
+def worklist_items(
+    connection: Connection, run_id: int | None, band: str | None, limit: int | None
+) -> tuple[Iterator[Document], Document]:
+    """The items in their order, asked for page by page as they are read, and the operating point in force."""
+
+    def page(cursor: str | None) -> Document:
+        size = LARGEST_PAGE if limit is None else min(limit, LARGEST_PAGE)
+        return connection.get("/api/v1/worklist", run=run_id, band=band, limit=size, cursor=cursor)
+
+    def items(answer: Document) -> Iterator[Document]:
+        given = 0
+        while True:
+            for item in answer["items"]:
+                if given == limit:
+                    return
+                given += 1
+                yield item
+            if answer["next"] is None or given == limit:
+                return
+            answer = page(answer["next"])
+
+    first = page(None)
+    return items(first), first["operating_point"]
+
+
+def ended_jobs(run: Document) -> int:
+    counts = run["counts"]
+    return int(counts["screened"] + counts["rejected"] + counts["failed"] + counts.get("cancelled", 0))
+
+
+def not_screened(run: Document) -> int:
+    """Files that have no prediction and will get none: refused at the door, unreadable, or set aside."""
+    counts = run["counts"]
+    return int(counts["rejected"] + counts["failed"] + counts.get("refused", 0))

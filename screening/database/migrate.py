@@ -1,0 +1,74 @@
+"""Bring a database to the schema of this release, with the migrations that lie beside this package."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import SQLAlchemyError
+
+from screening.database.engine import Database
+
+
+class MigrationError(Exception):
+    """The schema could not be brought to this release; the message says what to do."""
+
+
+def upgrade(url: str) -> list[str]:
+    """Apply every migration that the database lacks, in order: their names. Raises MigrationError."""
+    config = _config()
+    script = ScriptDirectory.from_config(config)
+    database = Database(url)
+    try:
+        with database.engine.connect() as connection:
+            before = set(MigrationContext.configure(connection).get_current_heads())
+            known = {revision.revision for revision in script.walk_revisions()}
+            if before - known:
+                raise MigrationError(
+                    f"The database has the schema of a newer release ({', '.join(sorted(before - known))}). "
+                    "Install that release again, or name another database."
+                )
+            missing = [r.revision for r in script.walk_revisions() if r.revision not in _lineage(script, before)]
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+            return missing[::-1]
+    except SQLAlchemyError as error:
+        raise MigrationError(
+            f"The database cannot be migrated ({_first_line(error)}). Check SCREENING_DATABASE_URL and that it runs."
+        ) from error
+    finally:
+        database.dispose()
+
+
+def is_at_head(url: str) -> bool:
+    """Whether the database has exactly the schema of this release. Raises SQLAlchemyError when it does not answer."""
+    database = Database(url)
+    try:
+        with database.engine.connect() as connection:
+            present = set(MigrationContext.configure(connection).get_current_heads())
+    finally:
+        database.dispose()
+    return present == set(ScriptDirectory.from_config(_config()).get_heads())
+
+
+def _config() -> Config:
+    spec = find_spec("migrations")
+    if spec is None or spec.origin is None:
+        raise MigrationError("The package `migrations` is not installed. Install this project again, as a whole.")
+    config = Config()
+    config.set_main_option("script_location", str(Path(spec.origin).parent).replace("%", "%%"))
+    return config
+
+
+def _lineage(script: ScriptDirectory, heads: set[str]) -> set[str]:
+    """The revisions that a database with these heads has."""
+    if not heads:
+        return set()
+    return {revision.revision for revision in script.iterate_revisions(tuple(heads), "base")}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

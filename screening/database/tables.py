@@ -1,0 +1,329 @@
+"""The tables. Their schema reaches a database through `migrations/` alone."""
+
+import enum
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC, on SQLite too, which keeps no time zone by itself."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a moment without a time zone was given to the database")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {datetime: UtcDateTime, dict[str, Any]: JSON}
+
+
+class Lane(enum.IntEnum):
+    """How urgent a run is; the smaller number is served first."""
+
+    URGENT = 0
+    ROUTINE = 1
+    ARCHIVE = 2
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def from_label(cls, label: str) -> "Lane":
+        try:
+            return cls[label.upper()]
+        except KeyError:
+            raise ValueError(f"lane {label!r} is not known; choose urgent, routine or archive") from None
+
+
+class RunState(enum.StrEnum):
+    OPEN = "open"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"
+
+
+class JobState(enum.StrEnum):
+    PREPARING = "preparing"
+    QUEUED = "queued"
+    SCREENING = "screening"
+    SCREENED = "screened"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+UNFINISHED = (JobState.PREPARING, JobState.QUEUED, JobState.SCREENING)
+
+
+class WorkState(enum.StrEnum):
+    """How far a rendition or a container has come."""
+
+    WAITING = "waiting"
+    WORKING = "working"
+    READY = "ready"
+    REJECTED = "rejected"
+
+
+class Leased:
+    """The columns of anything that a worker claims: attempts are counted before the risk is taken."""
+
+    attempts: Mapped[int] = mapped_column(SmallInteger, default=0)
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+    lease_until: Mapped[datetime | None]
+    problem_code: Mapped[str | None] = mapped_column(String(40))
+    problem: Mapped[str | None] = mapped_column(Text)
+
+
+class Scan(Base):
+    __tablename__ = "scans"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """The first 32 hex digits of the SHA-256."""
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    media_type: Mapped[str] = mapped_column(String(40))
+    file_name: Mapped[str] = mapped_column(Text)
+    """The name it first arrived under."""
+    received_at: Mapped[datetime] = mapped_column(index=True)
+    study: Mapped[str | None] = mapped_column(String(32), index=True)
+    """A keyed hash of the study's identifier; the identifier itself is not kept."""
+    modality: Mapped[str | None] = mapped_column(String(16))
+    body_part: Mapped[str | None] = mapped_column(String(40), index=True)
+    view: Mapped[str | None] = mapped_column(String(40))
+    laterality: Mapped[str | None] = mapped_column(String(8))
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Rendition(Leased, Base):
+    __tablename__ = "renditions"
+    __table_args__ = (
+        Index(
+            "ix_renditions_claim",
+            "lane",
+            "queued_at",
+            postgresql_where=text("state = 'waiting'"),
+            sqlite_where=text("state = 'waiting'"),
+        ),
+        Index(
+            "ix_renditions_lease",
+            "lease_until",
+            postgresql_where=text("state = 'working'"),
+            sqlite_where=text("state = 'working'"),
+        ),
+    )
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id"), primary_key=True)
+    spec: Mapped[str] = mapped_column(String(16), primary_key=True)
+    state: Mapped[str] = mapped_column(String(12))
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    queued_at: Mapped[datetime]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Checkpoint(Base):
+    __tablename__ = "checkpoints"
+    __table_args__ = (
+        Index(
+            "uq_checkpoints_active", "active", unique=True, postgresql_where=text("active"), sqlite_where=text("active")
+        ),
+    )
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    form: Mapped[str] = mapped_column(String(16))
+    active: Mapped[bool] = mapped_column(default=False)
+    rendition_spec: Mapped[str] = mapped_column(String(16))
+    card: Mapped[dict[str, Any]]
+    registered_at: Mapped[datetime]
+    activated_at: Mapped[datetime | None]
+
+
+class OperatingPointChange(Base):
+    """Which threshold applies; the latest row of a checkpoint is in force."""
+
+    __tablename__ = "operating_point_changes"
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"), index=True)
+    name: Mapped[str] = mapped_column(String(60))
+    threshold: Mapped[float] = mapped_column(Float(53))
+    reason: Mapped[str] = mapped_column(Text)
+    set_by: Mapped[str] = mapped_column(String(100))
+    set_at: Mapped[datetime]
+
+
+class Run(Base):
+    __tablename__ = "runs"
+    __table_args__ = (Index("ix_runs_state_lane_id", "state", "lane", "id"),)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[str] = mapped_column(String(12))
+    checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"))
+    created_by: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime]
+    submitted_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Job(Leased, Base):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("run_id", "scan_id", "file_name"),
+        Index("ix_jobs_claim", "run_id", "state", "attempts", "id"),
+        Index("ix_jobs_finished", "run_id", "finished_at"),
+        Index(
+            "ix_jobs_lease",
+            "lease_until",
+            postgresql_where=text("state = 'screening'"),
+            sqlite_where=text("state = 'screening'"),
+        ),
+    )
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id"), index=True)
+    file_name: Mapped[str] = mapped_column(Text)
+    """Under which name the scan came in this run; the same picture under two names is two jobs of one scan."""
+    state: Mapped[str] = mapped_column(String(12))
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class Prediction(Base):
+    __tablename__ = "predictions"
+    __table_args__ = (
+        UniqueConstraint("scan_id", "checkpoint_id"),
+        Index("ix_predictions_rank", "checkpoint_id", "probability", "scan_id"),
+        CheckConstraint("probability >= 0 AND probability <= 1", name="probability_range"),
+    )
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id"))
+    checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"))
+    probability: Mapped[float] = mapped_column(Float(53))
+    activation_map: Mapped[bytes] = mapped_column(LargeBinary)
+    engine: Mapped[str] = mapped_column(String(60))
+    worker: Mapped[str] = mapped_column(String(120))
+    created_at: Mapped[datetime]
+
+
+class Container(Leased, Base):
+    """A zip or tar file whose members are yet to be submitted to its run."""
+
+    __tablename__ = "containers"
+    __table_args__ = (UniqueConstraint("run_id", "sha256"),)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
+    sha256: Mapped[str] = mapped_column(String(64))
+    file_name: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(12), index=True)
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    queued_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class Receipt(Base):
+    """What became of one submitted file."""
+
+    __tablename__ = "receipts"
+    __table_args__ = (UniqueConstraint("run_id", "sha256", "file_name"),)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
+    file_name: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    scan_id: Mapped[str | None] = mapped_column(ForeignKey("scans.id"))
+    container_id: Mapped[int | None] = mapped_column(ForeignKey("containers.id"))
+    status: Mapped[str] = mapped_column(String(12))
+    code: Mapped[str | None] = mapped_column(String(40))
+    reason: Mapped[str | None] = mapped_column(Text)
+    received_at: Mapped[datetime]
+
+
+class Worker(Base):
+    """A process that shows it is alive by this row, not by answering a broker."""
+
+    __tablename__ = "workers"
+    name: Mapped[str] = mapped_column(String(120), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    details: Mapped[dict[str, Any]]
+
+
+class User(Base):
+    __tablename__ = "users"
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    role: Mapped[str] = mapped_column(String(20))
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+
+
+class Token(Base):
+    """An API token or a one-time sign-in link, kept as a hash only."""
+
+    __tablename__ = "tokens"
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    name: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class AuditEvent(Base):
+    """Who did what to what, and when; rows are only ever added."""
+
+    __tablename__ = "audit_events"
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    actor: Mapped[str] = mapped_column(String(100))
+    action: Mapped[str] = mapped_column(String(60))
+    subject: Mapped[str] = mapped_column(Text)
+    detail: Mapped[dict[str, Any]]

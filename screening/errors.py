@@ -1,0 +1,17 @@
+"""Errors that are meant for people: a sentence that says what is wrong and what to do."""
+
+
+class Refused(Exception):
+    """A request that cannot be done as asked. `code` is stable for programs, the message is for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NotFound(Refused):
+    """What was asked for does not exist."""
+
+
+class Conflict(Refused):
+    """What was asked for does not fit the present state."""

@@ -1,0 +1,62 @@
+"""The torch engine: for CUDA devices, and on CPUs the reference that other engines are compared with."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models import resnet18
+
+from screening.inference.bundle import WEIGHTS, Bundle, BundleError
+from screening.inference.engine import Precision, Predictions, check_batch, to_predictions
+
+
+class TorchEngine:
+    """The fp32 form of a bundle, on the first CUDA device if there is one, else on the CPU. See `Engine`."""
+
+    name = "torch"
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        """threads: CPU threads of this whole process. Raises BundleError for unusable weights."""
+        torch.set_num_threads(threads)
+        self.side = bundle.rendition.side
+        self._cuda = torch.cuda.is_available()
+        self.device = torch.cuda.get_device_name() if self._cuda else f"CPU, {threads} threads"
+        self.precision: Precision = "half" if self._cuda else "fp32"
+        self._device = torch.device("cuda" if self._cuda else "cpu")
+        path = bundle.folder / WEIGHTS
+        try:
+            weights = {name: value.float() for name, value in load_file(path).items()}
+            self._mean = weights.pop("input.mean").to(self._device)
+            self._std = weights.pop("input.std").to(self._device)
+            network = resnet18(weights=None, num_classes=1)
+            network.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+            network.load_state_dict(weights)
+        except (SafetensorError, KeyError, RuntimeError) as error:
+            raise BundleError(f"torch cannot use {path} ({error}); export the bundle again") from error
+        self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
+
+    def predict(self, batch: NDArray[np.uint8]) -> Predictions:
+        """See `Engine.predict`."""
+        check_batch(batch, self.side)
+        renditions = torch.from_numpy(np.ascontiguousarray(batch)).unsqueeze(1)
+        if self._cuda:
+            renditions = renditions.pin_memory().to(self._device, non_blocking=True)
+        with torch.inference_mode():
+            # fp16 rather than bf16: three more bits of mantissa, and an overflow is caught as not finite.
+            with torch.autocast(self._device.type, dtype=torch.float16, enabled=self._cuda):
+                features = self._features(renditions)
+            # Averaging over positions and the linear layer commute, so that the maps are exact and almost free.
+            maps = functional.conv2d(features.float(), self._network.fc.weight[:, :, None, None]).squeeze(1)
+            logits = maps.mean(dim=(1, 2)) + self._network.fc.bias
+        return to_predictions(logits.cpu().numpy(), maps.cpu().numpy(), len(batch))
+
+    def _features(self, renditions: Tensor) -> Tensor:
+        """(n, 1, side, side) uint8 -> (n, 512, h, w)."""
+        net = self._network
+        x = (renditions.float() - self._mean) / self._std
+        x = net.maxpool(net.relu(net.bn1(net.conv1(x))))
+        features: Tensor = net.layer4(net.layer3(net.layer2(net.layer1(x))))
+        return features

@@ -1,0 +1,26 @@
+"""Leases: who may record the outcome of claimed work, and until when."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True)
+class Lease:
+    token: str
+    until: datetime
+
+    @classmethod
+    def new(cls, now: datetime, seconds: float) -> "Lease":
+        return cls(secrets.token_hex(16), now + timedelta(seconds=seconds))
+
+
+SET_ASIDE_CODE = "set_aside"
+
+
+def set_aside_reason(attempts: int) -> str:
+    """Why a scan that ended its worker again and again is not tried any more."""
+    return (
+        f"Screening stopped without a result {attempts} times, so this scan was set aside. "
+        "A person must look at it; send it again to have it tried again."
+    )

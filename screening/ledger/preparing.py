@@ -1,0 +1,211 @@
+"""Renditions: claimed, made or refused. What a finished rendition means for the jobs that wait for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from screening.database.tables import (
+    UNFINISHED,
+    Checkpoint,
+    Job,
+    JobState,
+    Rendition,
+    Run,
+    RunState,
+    Scan,
+    WorkState,
+)
+from screening.ledger.lease import Lease
+
+
+@dataclass(frozen=True)
+class RenditionClaim:
+    """One rendition to be made by the holder of the lease."""
+
+    scan_id: str
+    sha256: str
+    spec: str
+    attempts: int
+    """How often it was tried, this time included."""
+
+
+@dataclass(frozen=True)
+class PreparedScan:
+    """What was learned of a scan while its rendition was made."""
+
+    scan_id: str
+    spec: str
+    width: int
+    height: int
+    study: str | None
+    modality: str | None
+    body_part: str | None
+    view: str | None
+    laterality: str | None
+    facts: dict[str, Any]
+
+
+def claim_renditions(session: Session, lease: Lease, now: datetime, limit: int) -> list[RenditionClaim]:
+    """Claim up to `limit` waiting renditions, the most urgent lane and the least tried first."""
+    waiting = (
+        select(Rendition.scan_id, Rendition.spec)
+        .where(Rendition.state == WorkState.WAITING)
+        .order_by(Rendition.lane, Rendition.attempts, Rendition.queued_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    chosen = session.execute(waiting).all()
+    if not chosen:
+        return []
+    session.execute(
+        update(Rendition)
+        .where(tuple_(Rendition.scan_id, Rendition.spec).in_(chosen), Rendition.state == WorkState.WAITING)
+        .values(
+            state=WorkState.WORKING,
+            lease_token=lease.token,
+            lease_until=lease.until,
+            attempts=Rendition.attempts + 1,
+        )
+    )
+    rows = session.execute(
+        select(Rendition.scan_id, Scan.sha256, Rendition.spec, Rendition.attempts)
+        .join(Scan, Scan.id == Rendition.scan_id)
+        .where(Rendition.lease_token == lease.token)
+    )
+    return [RenditionClaim(*row) for row in rows]
+
+
+def record_ready(session: Session, lease: Lease, now: datetime, prepared: Sequence[PreparedScan]) -> list[str]:
+    """Record finished renditions and queue their jobs. Returns the scans that this lease still held."""
+    kept = []
+    for item in prepared:
+        held = session.scalar(
+            update(Rendition)
+            .where(*_held(lease, item.scan_id, item.spec))
+            .values(
+                state=WorkState.READY,
+                width=item.width,
+                height=item.height,
+                finished_at=now,
+                lease_token=None,
+                lease_until=None,
+            )
+            .returning(Rendition.scan_id)
+        )
+        if held is None:
+            continue
+        kept.append(item.scan_id)
+        session.execute(
+            update(Scan)
+            .where(Scan.id == item.scan_id)
+            .values(
+                study=item.study,
+                modality=item.modality,
+                body_part=item.body_part,
+                view=item.view,
+                laterality=item.laterality,
+                facts=item.facts,
+            )
+        )
+        session.execute(
+            update(Job)
+            .where(
+                Job.scan_id == item.scan_id,
+                Job.state == JobState.PREPARING,
+                Job.run_id.in_(_runs_with_spec(item.spec)),
+            )
+            .values(state=JobState.QUEUED)
+        )
+    return kept
+
+
+def record_rejected(
+    session: Session, lease: Lease, now: datetime, scan_id: str, spec: str, code: str, reason: str
+) -> bool:
+    """Record that a scan cannot be screened, and tell so to every job that waits for it."""
+    held = session.scalar(
+        update(Rendition)
+        .where(*_held(lease, scan_id, spec))
+        .values(
+            state=WorkState.REJECTED,
+            problem_code=code,
+            problem=reason,
+            finished_at=now,
+            lease_token=None,
+            lease_until=None,
+        )
+        .returning(Rendition.scan_id)
+    )
+    if held is None:
+        return False
+    reject_jobs(session, now, scan_id, spec, code, reason)
+    return True
+
+
+def reject_jobs(session: Session, now: datetime, scan_id: str, spec: str, code: str, reason: str) -> None:
+    """End every unfinished job of this scan that needs this rendition."""
+    session.execute(
+        update(Job)
+        .where(Job.scan_id == scan_id, Job.state.in_(UNFINISHED), Job.run_id.in_(_runs_with_spec(spec)))
+        .values(
+            state=JobState.REJECTED,
+            problem_code=code,
+            problem=reason,
+            finished_at=now,
+            lease_token=None,
+            lease_until=None,
+        )
+    )
+
+
+def put_back(session: Session, lease: Lease, scan_id: str, spec: str) -> None:
+    """Have a claimed rendition tried again; the attempt stays counted."""
+    session.execute(
+        update(Rendition)
+        .where(*_held(lease, scan_id, spec))
+        .values(state=WorkState.WAITING, lease_token=None, lease_until=None)
+    )
+
+
+def renew_renditions(session: Session, lease: Lease, until: datetime) -> None:
+    """Keep claimed renditions longer."""
+    session.execute(
+        update(Rendition)
+        .where(Rendition.lease_token == lease.token, Rendition.state == WorkState.WORKING)
+        .values(lease_until=until)
+    )
+
+
+def release_renditions(session: Session, lease: Lease) -> None:
+    """Hand claimed renditions back untried, as a worker does that is asked to stop."""
+    session.execute(
+        update(Rendition)
+        .where(Rendition.lease_token == lease.token, Rendition.state == WorkState.WORKING)
+        .values(state=WorkState.WAITING, lease_token=None, lease_until=None, attempts=Rendition.attempts - 1)
+    )
+
+
+def waiting_renditions(session: Session) -> bool:
+    """Whether any rendition waits to be made."""
+    return session.scalar(select(Rendition.scan_id).where(Rendition.state == WorkState.WAITING).limit(1)) is not None
+
+
+def _held(lease: Lease, scan_id: str, spec: str) -> tuple[Any, ...]:
+    return (
+        Rendition.scan_id == scan_id,
+        Rendition.spec == spec,
+        Rendition.state == WorkState.WORKING,
+        Rendition.lease_token == lease.token,
+    )
+
+
+def _runs_with_spec(spec: str) -> Select[Any]:
+    return (
+        select(Run.id)
+        .join(Checkpoint, Checkpoint.id == Run.checkpoint_id)
+        .where(Checkpoint.rendition_spec == spec, Run.state != RunState.CANCELLED)
+    )

@@ -1,0 +1,29 @@
+"""Sending a job back to be prepared, because its rendition is gone from storage or cannot be read."""
+
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from screening.database.tables import Job, JobState, Rendition, WorkState
+from screening.ledger.lease import Lease
+from screening.ledger.screening import requeue_jobs
+
+
+def remake_rendition(session: Session, lease: Lease, now: datetime, scan_id: str, spec: str, max_attempts: int) -> None:
+    """Have a rendition made again and let the claimed jobs of its scan wait for it.
+
+    Jobs that were tried `max_attempts` times already are set aside instead, so that a rendition that never lasts
+    cannot keep its job going round.
+    """
+    mine = (Job.scan_id == scan_id, Job.lease_token == lease.token, Job.state == JobState.SCREENING)
+    requeue_jobs(session, (*mine, Job.attempts >= max_attempts), max_attempts, now)
+    sent_back = session.scalar(
+        update(Job).where(*mine).values(state=JobState.PREPARING, lease_token=None, lease_until=None).returning(Job.id)
+    )
+    if sent_back is not None:
+        session.execute(
+            update(Rendition)
+            .where(Rendition.scan_id == scan_id, Rendition.spec == spec, Rendition.state == WorkState.READY)
+            .values(state=WorkState.WAITING, attempts=0, queued_at=now, finished_at=None)
+        )

@@ -1,0 +1,239 @@
+"""Jobs: claimed in batches, screened, released. One transaction claims a batch, one records it."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from screening.database.tables import Job, JobState, Prediction, Run, RunState
+from screening.ledger.lease import SET_ASIDE_CODE, Lease, set_aside_reason
+
+RUNS_IN_ONE_BATCH = 8
+_CLAIMABLE_RUNS = (RunState.OPEN, RunState.RUNNING)
+
+
+@dataclass(frozen=True)
+class BatchClaim:
+    """Scans to be screened together by the holder of the lease; each scan once, whatever number of jobs wait for it."""
+
+    lease: Lease
+    checkpoint_id: str
+    scan_ids: tuple[str, ...]
+    job_count: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the network said of one scan."""
+
+    scan_id: str
+    probability: float
+    activation_map: bytes
+
+
+def claim_batch(
+    session: Session, lease: Lease, now: datetime, size: int, refused: Collection[str] = ()
+) -> BatchClaim | None:
+    """Claim up to `size` queued jobs of one checkpoint: most urgent lane first, then the oldest run.
+
+    Jobs that were tried before come in smaller batches (a quarter for each attempt), so that one that ends its worker
+    is soon alone and its neighbours are screened. Jobs whose scan this checkpoint has screened in the meantime are
+    recorded at once and not returned; with nothing left to screen the claim is empty but not None. Checkpoints in
+    `refused` are left to other workers.
+    """
+    runs = session.execute(
+        select(Run.id, Run.checkpoint_id)
+        .where(
+            Run.state.in_(_CLAIMABLE_RUNS),
+            Run.checkpoint_id.not_in(refused),
+            exists().where(Job.run_id == Run.id, Job.state == JobState.QUEUED),
+        )
+        .order_by(Run.lane, Run.id)
+        .limit(RUNS_IN_ONE_BATCH)
+    ).all()
+    if not runs:
+        return None
+    checkpoint_id = runs[0].checkpoint_id
+    chosen: list[tuple[int, str]] = []
+    attempts: int | None = None
+    for run in runs:
+        if run.checkpoint_id != checkpoint_id:
+            continue
+        rows = session.execute(
+            select(Job.id, Job.scan_id, Job.attempts)
+            .where(Job.run_id == run.id, Job.state == JobState.QUEUED)
+            .order_by(Job.attempts, Job.id)
+            .limit(size - len(chosen))
+            .with_for_update(skip_locked=True)
+        ).all()
+        for row in rows:
+            if attempts is None:
+                attempts = row.attempts
+                size = max(1, size >> (2 * attempts))
+            if row.attempts == attempts and len(chosen) < size:
+                chosen.append((row.id, row.scan_id))
+        if len(chosen) >= size:
+            break
+    if not chosen:
+        return BatchClaim(lease, checkpoint_id, (), 0)
+    session.execute(
+        update(Job)
+        .where(Job.id.in_([job_id for job_id, _ in chosen]), Job.state == JobState.QUEUED)
+        .values(state=JobState.SCREENING, lease_token=lease.token, lease_until=lease.until, attempts=Job.attempts + 1)
+    )
+    scans = list(dict.fromkeys(scan_id for _, scan_id in chosen))
+    known = set(
+        session.scalars(
+            select(Prediction.scan_id).where(Prediction.checkpoint_id == checkpoint_id, Prediction.scan_id.in_(scans))
+        )
+    )
+    _finish_jobs(session, now, checkpoint_id, known)
+    return BatchClaim(lease, checkpoint_id, tuple(s for s in scans if s not in known), len(chosen))
+
+
+def renew(session: Session, lease: Lease, until: datetime) -> int:
+    """Keep claimed jobs longer. Returns how many this lease still holds."""
+    result: Any = session.execute(
+        update(Job).where(Job.lease_token == lease.token, Job.state == JobState.SCREENING).values(lease_until=until)
+    )
+    return int(result.rowcount)
+
+
+def record_batch(
+    session: Session,
+    lease: Lease,
+    now: datetime,
+    checkpoint_id: str,
+    outcomes: Sequence[Outcome],
+    engine: str,
+    worker: str,
+) -> int:
+    """Record predictions and finish every job that waits for one of these scans, in one transaction.
+
+    Outcomes of scans whose lease was lost are dropped: another worker has them. Returns how many were recorded.
+    """
+    held = set(
+        session.scalars(
+            select(Job.scan_id).where(Job.lease_token == lease.token, Job.state == JobState.SCREENING).with_for_update()
+        )
+    )
+    kept = [outcome for outcome in outcomes if outcome.scan_id in held]
+    if not kept:
+        return 0
+    session.execute(
+        _insert_new(session),
+        [
+            {
+                "scan_id": outcome.scan_id,
+                "checkpoint_id": checkpoint_id,
+                "probability": outcome.probability,
+                "activation_map": outcome.activation_map,
+                "engine": engine,
+                "worker": worker,
+                "created_at": now,
+            }
+            for outcome in kept
+        ],
+    )
+    _finish_jobs(session, now, checkpoint_id, {outcome.scan_id for outcome in kept})
+    return len(kept)
+
+
+def fail_scan(session: Session, lease: Lease, now: datetime, scan_id: str, code: str, reason: str) -> None:
+    """End the claimed jobs of one scan with a reason; its neighbours in the batch are not touched."""
+    session.execute(
+        update(Job)
+        .where(Job.scan_id == scan_id, Job.lease_token == lease.token, Job.state == JobState.SCREENING)
+        .values(
+            state=JobState.FAILED,
+            problem_code=code,
+            problem=reason,
+            finished_at=now,
+            lease_token=None,
+            lease_until=None,
+        )
+    )
+
+
+def release_jobs(session: Session, lease: Lease, *, tried: bool, max_attempts: int, now: datetime) -> None:
+    """Hand claimed jobs back: uncounted where they were not tried, else set aside after `max_attempts`."""
+    mine = (Job.lease_token == lease.token, Job.state == JobState.SCREENING)
+    if not tried:
+        session.execute(
+            update(Job)
+            .where(*mine)
+            .values(state=JobState.QUEUED, lease_token=None, lease_until=None, attempts=Job.attempts - 1)
+        )
+        return
+    requeue_jobs(session, mine, max_attempts, now)
+
+
+def requeue_jobs(session: Session, condition: Iterable[Any], max_attempts: int, now: datetime) -> int:
+    """Queue tried jobs again, or set them aside as failed when they were tried often enough. Returns how many."""
+    where = tuple(condition)
+    aside: Any = session.execute(
+        update(Job)
+        .where(*where, Job.attempts >= max_attempts)
+        .values(
+            state=JobState.FAILED,
+            problem_code=SET_ASIDE_CODE,
+            problem=set_aside_reason(max_attempts),
+            finished_at=now,
+            lease_token=None,
+            lease_until=None,
+        )
+    )
+    again: Any = session.execute(
+        update(Job).where(*where).values(state=JobState.QUEUED, lease_token=None, lease_until=None)
+    )
+    return int(aside.rowcount) + int(again.rowcount)
+
+
+def queued_jobs(session: Session) -> bool:
+    """Whether any job could be claimed now."""
+    return (
+        session.scalar(
+            select(Run.id)
+            .where(Run.state.in_(_CLAIMABLE_RUNS), exists().where(Job.run_id == Run.id, Job.state == JobState.QUEUED))
+            .limit(1)
+        )
+        is not None
+    )
+
+
+def queued_up_to(session: Session, limit: int) -> int:
+    """How many jobs could be claimed now, counted no further than `limit`."""
+    some = (
+        select(Job.id)
+        .join(Run, Run.id == Job.run_id)
+        .where(Run.state.in_(_CLAIMABLE_RUNS), Job.state == JobState.QUEUED)
+        .limit(limit)
+        .subquery()
+    )
+    return session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def _finish_jobs(session: Session, now: datetime, checkpoint_id: str, scan_ids: set[str]) -> None:
+    """Every live job of these scans under this checkpoint is screened, in whatever run it stands."""
+    if not scan_ids:
+        return
+    session.execute(
+        update(Job)
+        .where(
+            Job.scan_id.in_(scan_ids),
+            Job.state.in_((JobState.PREPARING, JobState.QUEUED, JobState.SCREENING)),
+            Job.run_id.in_(select(Run.id).where(Run.checkpoint_id == checkpoint_id)),
+        )
+        .values(state=JobState.SCREENED, finished_at=now, lease_token=None, lease_until=None)
+    )
+
+
+def _insert_new(session: Session) -> Any:
+    """An INSERT that leaves a prediction alone that is there already."""
+    postgres = session.get_bind().dialect.name == "postgresql"
+    statement = (postgresql.insert if postgres else sqlite.insert)(Prediction)
+    return statement.on_conflict_do_nothing(index_elements=["scan_id", "checkpoint_id"])

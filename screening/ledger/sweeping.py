@@ -1,0 +1,117 @@
+"""The sweep: takes back expired leases, sets aside what fails again and again, closes finished runs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.orm import Session
+
+from screening.database.tables import (
+    UNFINISHED,
+    Container,
+    Job,
+    JobState,
+    Rendition,
+    Run,
+    RunState,
+    WorkState,
+)
+from screening.ledger.lease import SET_ASIDE_CODE
+from screening.ledger.preparing import reject_jobs, waiting_renditions
+from screening.ledger.screening import queued_jobs, requeue_jobs
+from screening.ledger.unpacking import reject_container_receipt
+
+_PREPARE_SET_ASIDE = (
+    "Reading this file stopped its worker {attempts} times, so it was set aside. "
+    "A person must look at it; export it again from its source and send the new file."
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep found and which queues need a wake-up."""
+
+    renditions: int
+    jobs: int
+    containers: int
+    runs_completed: int
+    wake_prepare: bool
+    wake_screen: bool
+
+
+def sweep(session: Session, now: datetime, max_attempts: int) -> Sweep:
+    """One sweep in one transaction; any number of sweepers may run at once."""
+    containers = _sweep_containers(session, now, max_attempts)
+    renditions = _sweep_renditions(session, now, max_attempts)
+    jobs = requeue_jobs(session, (Job.state == JobState.SCREENING, Job.lease_until < now), max_attempts, now)
+    return Sweep(
+        renditions=renditions,
+        jobs=jobs,
+        containers=containers,
+        runs_completed=complete_runs(session, now),
+        wake_prepare=waiting_renditions(session)
+        or session.scalar(select(Container.id).where(Container.state == WorkState.WAITING).limit(1)) is not None,
+        wake_screen=queued_jobs(session),
+    )
+
+
+def complete_runs(session: Session, now: datetime) -> int:
+    """Close submitted runs that have nothing left to do. Returns how many were closed."""
+    closed = session.scalars(
+        update(Run)
+        .where(
+            Run.state == RunState.RUNNING,
+            ~exists().where(Job.run_id == Run.id, Job.state.in_(UNFINISHED)),
+            ~exists().where(Container.run_id == Run.id, Container.state.in_((WorkState.WAITING, WorkState.WORKING))),
+        )
+        .values(state=RunState.COMPLETE, finished_at=now)
+        .returning(Run.id)
+    ).all()
+    return len(closed)
+
+
+def _sweep_renditions(session: Session, now: datetime, max_attempts: int) -> int:
+    expired = session.execute(
+        select(Rendition)
+        .where(Rendition.state == WorkState.WORKING, Rendition.lease_until < now)
+        .with_for_update(skip_locked=True)
+    ).scalars()
+    count = 0
+    for rendition in expired:
+        count += 1
+        rendition.lease_token = None
+        rendition.lease_until = None
+        if rendition.attempts < max_attempts:
+            rendition.state = WorkState.WAITING
+            continue
+        reason = _PREPARE_SET_ASIDE.format(attempts=rendition.attempts)
+        rendition.state = WorkState.REJECTED
+        rendition.problem_code = SET_ASIDE_CODE
+        rendition.problem = reason
+        rendition.finished_at = now
+        reject_jobs(session, now, rendition.scan_id, rendition.spec, SET_ASIDE_CODE, reason)
+    session.flush()
+    return count
+
+
+def _sweep_containers(session: Session, now: datetime, max_attempts: int) -> int:
+    expired = session.execute(
+        select(Container)
+        .where(Container.state == WorkState.WORKING, Container.lease_until < now)
+        .with_for_update(skip_locked=True)
+    ).scalars()
+    count = 0
+    for container in expired:
+        count += 1
+        container.lease_token = None
+        container.lease_until = None
+        if container.attempts < max_attempts:
+            container.state = WorkState.WAITING
+            continue
+        container.state = WorkState.REJECTED
+        container.problem_code = SET_ASIDE_CODE
+        container.problem = _PREPARE_SET_ASIDE.format(attempts=container.attempts)
+        container.finished_at = now
+        reject_container_receipt(session, container.id, SET_ASIDE_CODE, container.problem)
+    session.flush()
+    return count

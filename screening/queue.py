@@ -1,0 +1,127 @@
+"""The Celery app's factory, queue and task names, and wake-ups that are sent after a commit.
+
+A message says only "there is work": the work itself stands in SQL. Losing one, or getting one twice, costs at most a
+sweep. So nothing here retries for long, and nobody waits for it.
+"""
+
+import threading
+import time
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+log = structlog.get_logger()
+
+WAKE_UPS_WAITING = 16
+"""With so many wake-ups in a queue one more would tell its workers nothing."""
+SHORTEST_PAUSE_S = 0.05
+"""Wake-ups of one queue within this time become one message."""
+
+
+class QueueName(StrEnum):
+    PREPARE = "prepare"
+    SCREEN = "screen"
+    UPKEEP = "upkeep"
+
+
+TASKS = {
+    QueueName.PREPARE: "worker.prepare",
+    QueueName.SCREEN: "worker.screen",
+    QueueName.UPKEEP: "worker.sweep",
+}
+
+
+def make_celery(redis_url: str, sweep_every_s: float) -> Celery:
+    """A Celery app that sends and takes JSON messages on three queues and keeps no results."""
+    app = Celery("screening", broker=redis_url, set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_queues=[Queue(name) for name in QueueName],
+        task_default_queue=QueueName.UPKEEP,
+        task_create_missing_queues=False,
+        task_publish_retry=False,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "socket_connect_timeout": 2,
+            "socket_timeout": 10,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "retry_on_timeout": False,
+        },
+        beat_schedule={
+            "sweep": {
+                "task": TASKS[QueueName.UPKEEP],
+                "schedule": sweep_every_s,
+                "options": {"queue": QueueName.UPKEEP, "expires": sweep_every_s},
+            }
+        },
+        timezone="UTC",
+    )
+    return app
+
+
+class Waker:
+    """Sends wake-ups from a thread of its own, so that no request and no batch ever waits for Redis."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._wanted: set[QueueName] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def wake(self, *queues: QueueName) -> None:
+        """Tell the workers of these queues that there is work. Returns at once; call it after the commit."""
+        with self._changed:
+            self._wanted.update(queues)
+            # Started at the first call, not before: a server that forks would leave the thread behind.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._send, name="waker", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _send(self) -> None:
+        while True:
+            with self._changed:
+                while not self._wanted:
+                    self._changed.wait()
+                wanted, self._wanted = self._wanted, set()
+            for queue in wanted:
+                self._publish(queue)
+            time.sleep(SHORTEST_PAUSE_S)
+
+    def _publish(self, queue: QueueName) -> None:
+        try:
+            with self._app.connection_for_write() as connection:
+                if _depth(connection, queue) < WAKE_UPS_WAITING:
+                    self._app.send_task(TASKS[queue], queue=queue, connection=connection, retry=False)
+        except (RedisError, KombuError, OSError) as error:
+            # The sweeper finds the work in SQL and sends this again.
+            log.warning("wake-up not sent", queue=str(queue), error=str(error))
+
+
+def _depth(connection: Any, queue: str) -> int:
+    return int(connection.default_channel.client.llen(queue))
+
+
+def queue_depths(app: Celery) -> dict[str, int]:
+    """Messages that wait in each queue. Raises RedisError or OSError where Redis does not answer."""
+    with app.connection_for_write() as connection:
+        return {str(queue): _depth(connection, queue) for queue in QueueName}
+
+
+def ping_redis(app: Celery) -> None:
+    """Raises RedisError, KombuError or OSError where Redis does not answer."""
+    with app.connection_for_write() as connection:
+        connection.default_channel.client.ping()

@@ -1,0 +1,1 @@
+"""From bytes to pixels to the rendition that the network sees."""

@@ -1,0 +1,87 @@
+"""TIFF: one page of 1 to 32 bits; sizes and strip lengths are checked before anything is decoded."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import TiffImagePlugin
+from PIL.TiffImagePlugin import TiffImageFile
+
+from screening.radiographs.facts import Facts
+from screening.radiographs.greys import Radiograph, grey_of, shrink
+from screening.radiographs.problems import Unscreenable, cut_off, damaged, too_many_pixels
+
+_BAD_FILE = (OSError, SyntaxError, ValueError, KeyError, TypeError, EOFError, OverflowError, RuntimeError)
+_NEW_SUBFILE_TYPE = 254
+_REDUCED_COPY = 1
+_MOST_COPIES = 16
+
+
+def decode_tiff(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
+    """Decode a TIFF file with one page. Smaller copies of that page, as some scanners add, are passed over."""
+    try:
+        image = TiffImageFile(BytesIO(data))
+    except _BAD_FILE as error:
+        raise _unreadable(error, data) from None
+    if image.width * image.height > max_pixels:
+        raise too_many_pixels(image.width, image.height, max_pixels)
+    try:
+        tags: Any = image.tag_v2
+        there = _share_there(tags, len(data))
+        if there is not None and there < 1:
+            raise cut_off(min(99, int(100 * there)))
+        bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+        white_is_zero = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+        if _has_more_pages(image):
+            raise Unscreenable(
+                "multi_frame", "This TIFF file holds several pages. Send each picture as a file of its own."
+            )
+        image.seek(0)
+        image.load()
+    except _BAD_FILE as error:
+        raise _unreadable(error, data) from None
+    grey = grey_of(image)
+    # Pillow exchanges dark and bright itself for up to 8 bits, and leaves deeper pictures as they are stored.
+    inverted = white_is_zero and bits > 8
+    if inverted:
+        grey = np.subtract(grey.max(), grey)
+    facts = Facts(
+        media_type="image/tiff",
+        rows=image.height,
+        columns=image.width,
+        bits=int(bits),
+        polarity_inverted=bool(white_is_zero),
+    )
+    return Radiograph(shrink(grey, at_least), facts)
+
+
+def _share_there(tags: Any, size: int) -> float | None:
+    """The share of the picture's strips or tiles that lies inside the file; None where the file does not say."""
+    starts = tags.get(TiffImagePlugin.STRIPOFFSETS, tags.get(TiffImagePlugin.TILEOFFSETS))
+    lengths = tags.get(TiffImagePlugin.STRIPBYTECOUNTS, tags.get(TiffImagePlugin.TILEBYTECOUNTS))
+    if not starts or not lengths or len(starts) != len(lengths) or not sum(lengths):
+        return None
+    inside = sum(max(0, min(start + length, size) - start) for start, length in zip(starts, lengths, strict=True))
+    return float(inside / sum(lengths))
+
+
+def _has_more_pages(image: TiffImageFile) -> bool:
+    for page in range(1, _MOST_COPIES + 1):
+        try:
+            image.seek(page)
+        except EOFError:
+            return False
+        tags: Any = image.tag_v2
+        if not int(tags.get(_NEW_SUBFILE_TYPE, 0)) & _REDUCED_COPY:
+            return True
+    return True
+
+
+def _unreadable(error: Exception, data: bytes) -> Unscreenable:
+    if "truncated" in str(error):
+        return cut_off(None)
+    first_directory = int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big")
+    if data[2:4] in (b"*\x00", b"\x00*") and first_directory >= len(data):
+        # The directory often stands at the end of the file, so a lost end takes it along.
+        return cut_off(min(99, 100 * len(data) // (first_directory + 1)))
+    return damaged("TIFF file")

@@ -1,0 +1,1 @@
+"""Runs: opened, filled with scans, submitted, watched, steered."""

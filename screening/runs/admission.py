@@ -1,0 +1,271 @@
+"""Admitting files to a run: scan, job and receipt rows, in one transaction after the object is in storage."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from screening.database.tables import (
+    Base,
+    Checkpoint,
+    Container,
+    Job,
+    JobState,
+    Prediction,
+    Receipt,
+    Rendition,
+    Run,
+    RunState,
+    Scan,
+    WorkState,
+)
+from screening.errors import Conflict
+from screening.ledger.lease import SET_ASIDE_CODE
+from screening.runs.lifecycle import get_run
+
+ReceiptStatus = Literal["accepted", "duplicate", "rejected"]
+HASHES_PER_QUERY = 500
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file whose bytes are in storage under their address."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Receipted:
+    """What became of one submitted file, as its sender is told."""
+
+    name: str
+    sha256: str | None
+    status: ReceiptStatus
+    code: str | None = None
+    reason: str | None = None
+
+
+def scan_id_of(sha256: str) -> str:
+    return sha256[:32]
+
+
+def known_hashes(session: Session, hashes: Sequence[str]) -> set[str]:
+    """Which of these SHA-256 digests are scans of this installation already."""
+    known: set[str] = set()
+    for start in range(0, len(hashes), HASHES_PER_QUERY):
+        part = hashes[start : start + HASHES_PER_QUERY]
+        known.update(session.scalars(select(Scan.sha256).where(Scan.sha256.in_(part))))
+    return known
+
+
+def run_for_admission(session: Session, run_id: int) -> Run:
+    """The run, if it still takes files. Raises NotFound or Conflict.
+
+    Its row is share-locked, so that nobody submits and completes the run between this look and the commit of a file.
+    """
+    run = session.get(Run, run_id, with_for_update={"read": True})
+    if run is None:
+        run = get_run(session, run_id)
+    if run.submitted_at is not None or run.state not in (RunState.OPEN, RunState.PAUSED):
+        raise Conflict("run_closed", f"Run {run_id} takes no more files; it is {run.state}. Open a new run for them.")
+    return run
+
+
+def admit_scan(
+    session: Session, now: datetime, run: Run, file: StoredFile, container_id: int | None = None
+) -> Receipted:
+    """Admit one file as a scan of this run.
+
+    The same bytes are one scan, whatever they are called. A scan that the run's checkpoint has screened is not
+    screened again: its job is finished at once. Admitting the same file under the same name twice changes nothing.
+    """
+    scan_id = scan_id_of(file.sha256)
+    checkpoint = session.get_one(Checkpoint, run.checkpoint_id)
+    new = _insert_missing(
+        session,
+        Scan,
+        {
+            "id": scan_id,
+            "sha256": file.sha256,
+            "size_bytes": file.size_bytes,
+            "media_type": file.media_type,
+            "file_name": file.name,
+            "received_at": now,
+            "facts": {},
+        },
+    )
+    _insert_missing(
+        session,
+        Rendition,
+        {
+            "scan_id": scan_id,
+            "spec": checkpoint.rendition_spec,
+            "state": WorkState.WAITING,
+            "lane": run.lane,
+            "queued_at": now,
+            "attempts": 0,
+        },
+    )
+    this_rendition = (Rendition.scan_id == scan_id, Rendition.spec == checkpoint.rendition_spec)
+    session.execute(
+        update(Rendition)
+        .where(*this_rendition, Rendition.state == WorkState.WAITING, Rendition.lane > run.lane)
+        .values(lane=run.lane)
+    )
+    session.execute(
+        update(Rendition)
+        .where(*this_rendition, Rendition.state == WorkState.REJECTED, Rendition.problem_code == SET_ASIDE_CODE)
+        .values(state=WorkState.WAITING, lane=run.lane, queued_at=now, attempts=0, problem_code=None, problem=None)
+    )
+    _insert_missing(
+        session,
+        Job,
+        {
+            "run_id": run.id,
+            "scan_id": scan_id,
+            "file_name": file.name,
+            "attempts": 0,
+            "created_at": now,
+            **_first_state(session, now, scan_id, checkpoint),
+        },
+    )
+    status: ReceiptStatus = "accepted" if new else "duplicate"
+    reason = None if new else "The server has this picture already; it is listed in this run and not screened twice."
+    _add_receipt(
+        session, now, run.id, file.name, file.sha256, file.size_bytes, status, None, reason, scan_id, container_id
+    )
+    return Receipted(file.name, file.sha256, status, None, reason)
+
+
+def admit_known(session: Session, now: datetime, run: Run, sha256: str, name: str) -> Receipted | None:
+    """Admit a scan whose bytes the server has, without sending them again; None where it does not have them."""
+    scan = session.get(Scan, scan_id_of(sha256))
+    if scan is None or scan.sha256 != sha256:
+        return None
+    return admit_scan(session, now, run, StoredFile(name, sha256, scan.size_bytes, scan.media_type))
+
+
+def admit_container(session: Session, now: datetime, run: Run, file: StoredFile) -> Receipted:
+    """Admit a zip or tar file, to be unpacked into this run by a prepare worker."""
+    new = _insert_missing(
+        session,
+        Container,
+        {
+            "run_id": run.id,
+            "sha256": file.sha256,
+            "file_name": file.name,
+            "state": WorkState.WAITING,
+            "lane": run.lane,
+            "queued_at": now,
+            "attempts": 0,
+        },
+    )
+    status: ReceiptStatus = "accepted" if new else "duplicate"
+    reason = None if new else "This run has this container already; it is unpacked once."
+    _add_receipt(session, now, run.id, file.name, file.sha256, file.size_bytes, status, "container", reason, None, None)
+    return Receipted(file.name, file.sha256, status, "container", reason)
+
+
+def refuse_file(
+    session: Session,
+    now: datetime,
+    run: Run,
+    name: str,
+    sha256: str | None,
+    size_bytes: int,
+    code: str,
+    reason: str,
+    container_id: int | None = None,
+) -> Receipted:
+    """Keep the receipt of a file that was refused at the door; nothing else of it is kept."""
+    _add_receipt(session, now, run.id, name, sha256, size_bytes, "rejected", code, reason, None, container_id)
+    return Receipted(name, sha256, "rejected", code, reason)
+
+
+def receipts_of(session: Session, run_id: int, after: int = 0, limit: int = 1000) -> Sequence[Receipt]:
+    """Receipts of a run in the order in which the files came."""
+    return session.scalars(
+        select(Receipt).where(Receipt.run_id == run_id, Receipt.id > after).order_by(Receipt.id).limit(limit)
+    ).all()
+
+
+def rejected_receipts(session: Session, run_id: int, limit: int) -> Sequence[Receipt]:
+    """Files of a run that were refused at the door, the first ones first."""
+    return session.scalars(
+        select(Receipt)
+        .where(Receipt.run_id == run_id, Receipt.status == "rejected")
+        .order_by(Receipt.id)
+        .limit(limit)
+    ).all()
+
+
+def _first_state(session: Session, now: datetime, scan_id: str, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Where a new job of this scan begins: screened, rejected, queued or preparing."""
+    screened = session.scalar(
+        select(Prediction.id).where(Prediction.scan_id == scan_id, Prediction.checkpoint_id == checkpoint.id)
+    )
+    if screened is not None:
+        return {"state": JobState.SCREENED, "finished_at": now}
+    # Locked, so that a rendition that becomes ready at this moment either is seen here or sees this job.
+    rendition = session.execute(
+        select(Rendition.state, Rendition.problem_code, Rendition.problem)
+        .where(Rendition.scan_id == scan_id, Rendition.spec == checkpoint.rendition_spec)
+        .with_for_update()
+    ).one()
+    if rendition.state == WorkState.READY:
+        return {"state": JobState.QUEUED}
+    if rendition.state == WorkState.REJECTED:
+        return {
+            "state": JobState.REJECTED,
+            "problem_code": rendition.problem_code,
+            "problem": rendition.problem,
+            "finished_at": now,
+        }
+    return {"state": JobState.PREPARING}
+
+
+def _add_receipt(
+    session: Session,
+    now: datetime,
+    run_id: int,
+    name: str,
+    sha256: str | None,
+    size_bytes: int,
+    status: str,
+    code: str | None,
+    reason: str | None,
+    scan_id: str | None,
+    container_id: int | None,
+) -> None:
+    _insert_missing(
+        session,
+        Receipt,
+        {
+            "run_id": run_id,
+            "file_name": name,
+            "sha256": sha256,
+            "size_bytes": size_bytes,
+            "scan_id": scan_id,
+            "container_id": container_id,
+            "status": status,
+            "code": code,
+            "reason": reason,
+            "received_at": now,
+        },
+    )
+
+
+def _insert_missing(session: Session, table: type[Base], values: dict[str, Any]) -> bool:
+    """Insert a row unless one with the same key is there. Returns whether it was inserted."""
+    postgres = session.get_bind().dialect.name == "postgresql"
+    insert = postgresql.insert if postgres else sqlite.insert
+    keys: Iterable[Any] = table.__table__.primary_key.columns  # type: ignore[attr-defined]
+    statement = insert(table).values(**values).on_conflict_do_nothing().returning(*keys)
+    return session.execute(statement).first() is not None

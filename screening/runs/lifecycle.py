@@ -1,0 +1,153 @@
+"""Open, submit, pause, resume and cancel a run."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from screening import audit, checkpoints
+from screening.database.tables import Container, Job, JobState, Lane, Rendition, Run, RunState, WorkState
+from screening.errors import Conflict, NotFound, Refused
+from screening.ledger.sweeping import complete_runs
+
+LONGEST_NAME = 200
+
+
+def open_run(session: Session, now: datetime, name: str, lane: str, actor: str) -> Run:
+    """Open a run for the active checkpoint. Raises Refused for a bad name or lane, Conflict without a checkpoint."""
+    cleaned = " ".join(name.split())
+    if len(cleaned) > LONGEST_NAME:
+        raise Refused("bad_name", f"The name of a run has at most {LONGEST_NAME} characters. Choose a shorter one.")
+    try:
+        chosen = Lane.from_label(lane)
+    except ValueError as error:
+        raise Refused("unknown_lane", f"{str(error)[0].upper()}{str(error)[1:]}.") from None
+    run = Run(
+        name=cleaned or f"Run of {now:%Y-%m-%d %H:%M} UTC",
+        lane=chosen,
+        state=RunState.OPEN,
+        checkpoint_id=checkpoints.active(session).id,
+        created_by=actor,
+        created_at=now,
+    )
+    session.add(run)
+    session.flush()
+    audit.record(session, now, actor, "run.opened", str(run.id), {"name": run.name, "lane": chosen.label})
+    return run
+
+
+def get_run(session: Session, run_id: int) -> Run:
+    """Raises NotFound."""
+    run = session.get(Run, run_id)
+    if run is None:
+        raise NotFound("unknown_run", f"There is no run {run_id}. Open one, or look at the list of runs.")
+    return run
+
+
+def list_runs(session: Session, limit: int = 50, before: int | None = None, search: str = "") -> Sequence[Run]:
+    """The newest runs, older than run `before` where it is given, whose name contains `search`."""
+    statement = select(Run).order_by(Run.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(Run.id < before)
+    if search:
+        statement = statement.where(Run.name.icontains(search, autoescape=True))
+    return session.scalars(statement).all()
+
+
+def runs_in_state(session: Session, states: Sequence[RunState], limit: int) -> Sequence[Run]:
+    """The newest runs in any of these states."""
+    return session.scalars(select(Run).where(Run.state.in_(states)).order_by(Run.id.desc()).limit(limit)).all()
+
+
+def submit_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
+    """Say that no more files will come. Submitting twice is no error; an empty run is complete at once."""
+    run = get_run(session, run_id)
+    if run.state == RunState.CANCELLED:
+        raise Conflict("run_cancelled", f"Run {run_id} was cancelled. Open a new run.")
+    if run.submitted_at is None:
+        state = RunState.PAUSED if run.state == RunState.PAUSED else RunState.RUNNING
+        session.execute(
+            update(Run).where(Run.id == run_id, Run.submitted_at.is_(None)).values(submitted_at=now, state=state)
+        )
+        audit.record(session, now, actor, "run.submitted", str(run_id))
+        complete_runs(session, now)
+        session.refresh(run)
+    return run
+
+
+def pause_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
+    """Start no more work of this run; what is being screened is finished."""
+    return _move(session, now, run_id, (RunState.OPEN, RunState.RUNNING), RunState.PAUSED, "run.paused", actor)
+
+
+def resume_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
+    run = get_run(session, run_id)
+    target = RunState.OPEN if run.submitted_at is None else RunState.RUNNING
+    return _move(session, now, run_id, (RunState.PAUSED,), target, "run.resumed", actor)
+
+
+def cancel_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
+    """End a run: what is not screened yet will not be. Scans and predictions stay."""
+    run = _move(
+        session,
+        now,
+        run_id,
+        (RunState.OPEN, RunState.RUNNING, RunState.PAUSED),
+        RunState.CANCELLED,
+        "run.cancelled",
+        actor,
+    )
+    session.execute(
+        update(Job)
+        .where(Job.run_id == run_id, Job.state.in_((JobState.PREPARING, JobState.QUEUED)))
+        .values(state=JobState.CANCELLED, finished_at=now)
+    )
+    session.execute(
+        update(Container)
+        .where(Container.run_id == run_id, Container.state == WorkState.WAITING)
+        .values(state=WorkState.REJECTED, problem_code="cancelled", problem="The run was cancelled.", finished_at=now)
+    )
+    return run
+
+
+def change_lane(session: Session, now: datetime, run_id: int, lane: str, actor: str) -> Run:
+    """Make a run more or less urgent, for what is not screened yet."""
+    run = get_run(session, run_id)
+    try:
+        run.lane = Lane.from_label(lane)
+    except ValueError as error:
+        raise Refused("unknown_lane", f"{str(error)[0].upper()}{str(error)[1:]}.") from None
+    session.execute(
+        update(Rendition)
+        .where(
+            Rendition.state == WorkState.WAITING,
+            Rendition.scan_id.in_(select(Job.scan_id).where(Job.run_id == run_id, Job.state == JobState.PREPARING)),
+        )
+        .values(lane=run.lane)
+    )
+    audit.record(session, now, actor, "run.lane_changed", str(run_id), {"lane": lane})
+    return run
+
+
+def _move(
+    session: Session,
+    now: datetime,
+    run_id: int,
+    allowed: tuple[RunState, ...],
+    target: RunState,
+    action: str,
+    actor: str,
+) -> Run:
+    run = get_run(session, run_id)
+    if run.state == target:
+        return run
+    finished = {"finished_at": now} if target == RunState.CANCELLED else {}
+    moved = session.scalar(
+        update(Run).where(Run.id == run_id, Run.state.in_(allowed)).values(state=target, **finished).returning(Run.id)
+    )
+    session.refresh(run)
+    if moved is None:
+        raise Conflict("run_state", f"Run {run_id} is {run.state}; that cannot be done any more.")
+    audit.record(session, now, actor, action, str(run_id))
+    return run

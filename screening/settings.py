@@ -1,0 +1,112 @@
+"""The only reader of the environment: every setting, its default, and the checks made before anything starts."""
+
+import ipaddress
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+EngineKind = Literal["auto", "openvino", "torch"]
+FormName = Literal["auto", "fp32", "int8"]
+
+
+class SettingsError(Exception):
+    """Settings that cannot work; the message names each one and says what to do."""
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two installations. Names in the environment start with SCREENING_."""
+
+    model_config = SettingsConfigDict(env_prefix="SCREENING_", frozen=True, extra="ignore")
+
+    data_dir: Path = Path("data")
+    database_url: str = ""
+    """Default: SQLite in the data folder. PostgreSQL: postgresql+psycopg://user:password@host/database."""
+    redis_url: str = ""
+    """Default: the bundled Valkey server, which `screening up` starts and names here for the processes it starts."""
+    storage_url: str = ""
+    """Default: a folder in the data folder. S3: s3://bucket/prefix, with `?endpoint=http://host:port` for other servers."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    secret_key: SecretStr = SecretStr("")
+    """Signs sessions and hashes study identifiers. `screening up` makes one and keeps it in the data folder."""
+    https: bool = False
+    """The portal is reached over HTTPS (by a proxy): cookies are then sent over HTTPS only."""
+    trusted_proxies: int = Field(default=0, ge=0, le=5)
+    """How many proxies stand before the portal, so that client addresses are read from the right header."""
+    web_workers: int = Field(default=2, ge=1, le=64)
+    web_threads: int = Field(default=8, ge=1, le=64)
+
+    max_file_mb: int = Field(default=200, ge=1, le=4096)
+    max_request_mb: int = Field(default=2048, ge=1, le=65536)
+    max_megapixels: int = Field(default=100, ge=1, le=2000)
+    decode_timeout_s: float = Field(default=30, gt=0, le=600)
+    decode_memory_mb: int = Field(default=2048, ge=256, le=65536)
+    max_container_members: int = Field(default=20_000, ge=1, le=1_000_000)
+    max_container_mb: int = Field(default=20_000, ge=1)
+
+    engine: EngineKind = "auto"
+    form: FormName = "auto"
+    checkpoint_dir: Path = Path(__file__).resolve().parent.parent / "checkpoints"
+    """The released bundles that a new installation registers at its first start."""
+    batch_size: int = Field(default=32, ge=1, le=1024)
+    linger_ms: int = Field(default=50, ge=0, le=10_000)
+    """How long a batch that is not full waits for more scans."""
+    engine_threads: int = Field(default=0, ge=0, le=256)
+    """Threads of the engine; 0 means the cores that this process may use."""
+    prepare_children: int = Field(default=0, ge=0, le=256)
+    """Decoding children of one prepare worker; 0 means the cores that this process may use."""
+
+    lease_s: float = Field(default=30, gt=0, le=3600)
+    max_attempts: int = Field(default=5, ge=1, le=20)
+    slice_s: float = Field(default=10, gt=0, le=60)
+    """How long one task works before it hands the worker back to Celery."""
+    sweep_every_s: float = Field(default=5, gt=0, le=300)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        if self.max_request_mb < self.max_file_mb:
+            raise ValueError("SCREENING_MAX_REQUEST_MB must not be smaller than SCREENING_MAX_FILE_MB")
+        if self.slice_s > self.lease_s:
+            raise ValueError("SCREENING_SLICE_S must not be longer than SCREENING_LEASE_S")
+        if not self.secret_key.get_secret_value() and not is_loopback(self.host):
+            raise ValueError(
+                f"SCREENING_HOST={self.host} is open to other machines, but SCREENING_SECRET_KEY is not set; "
+                "set it to 32 or more random characters"
+            )
+        return self
+
+    @property
+    def resolved_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir.resolve()}/screening.db"
+
+    @property
+    def resolved_storage_url(self) -> str:
+        return self.storage_url or f"file://{self.data_dir.resolve()}/objects"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server bound to this host is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings() -> Settings:
+    """Read and check the environment. Raises SettingsError with a line for each wrong setting."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = "".join(f"SCREENING_{part}".upper() for part in problem["loc"][:1])
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}: {message}" if name else message)
+        raise SettingsError("\n".join(lines)) from error

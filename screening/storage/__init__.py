@@ -1,0 +1,18 @@
+"""Content-addressed objects: where originals, renditions, display images and checkpoints lie."""
+
+from screening.storage.backends import open_storage
+from screening.storage.keys import checkpoint_key, container_key, display_key, original_key, rendition_key
+from screening.storage.objects import Incoming, ObjectMissing, Storage, StorageError
+
+__all__ = [
+    "Incoming",
+    "ObjectMissing",
+    "Storage",
+    "StorageError",
+    "checkpoint_key",
+    "container_key",
+    "display_key",
+    "open_storage",
+    "original_key",
+    "rendition_key",
+]

@@ -1,0 +1,76 @@
+"""Objects in an S3 bucket, or in any server that speaks its protocol."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from screening.storage.incoming import IncomingFile
+from screening.storage.objects import ObjectMissing, StorageError
+
+_ABSENT = {"404", "NoSuchKey", "NotFound"}
+
+
+class S3Storage:
+    """One bucket, every key below `prefix`. An S3 object appears whole or not at all, so nothing temporary is stored."""
+
+    def __init__(self, bucket: str, prefix: str, endpoint: str | None, region: str | None) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        config = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 4, "mode": "standard"})
+        self._client: Any = boto3.client("s3", endpoint_url=endpoint, region_name=region, config=config)
+
+    def receive(self) -> IncomingFile:
+        return IncomingFile(None, self._adopt)
+
+    def _adopt(self, path: Path, key: str) -> None:
+        if not self.exists(key):
+            with self._trouble(key):
+                self._client.upload_file(str(path), self._bucket, self._prefix + key)
+
+    def put(self, key: str, data: bytes) -> None:
+        with self._trouble(key):
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
+
+    def get(self, key: str) -> bytes:
+        with self.open(key) as stream, self._trouble(key):
+            return stream.read()
+
+    def open(self, key: str) -> BinaryIO:
+        with self._trouble(key):
+            return cast(BinaryIO, self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"])
+
+    def exists(self, key: str) -> bool:
+        try:
+            with self._trouble(key):
+                self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        except ObjectMissing:
+            return False
+        return True
+
+    def delete(self, key: str) -> None:
+        with self._trouble(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
+    def ping(self) -> None:
+        key = f"tmp/ping-{secrets.token_hex(8)}"
+        self.put(key, b"ping")
+        self.get(key)
+        self.delete(key)
+
+    @contextmanager
+    def _trouble(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in _ABSENT:
+                raise ObjectMissing(f"the object {key} is not in bucket {self._bucket}") from None
+            raise StorageError(f"bucket {self._bucket} refused {key} ({code}); check its name and rights") from error
+        except BotoCoreError as error:
+            raise StorageError(f"bucket {self._bucket} cannot be reached ({error}); check the storage URL") from error

@@ -1,0 +1,50 @@
+"""The processes of an installation, and the environment that they share."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+from screening.settings import Settings
+from screening.supervisor.folder import DataFolder
+from screening.supervisor.orphans import MARK
+from screening.supervisor.processes import Program
+
+WEB = "web"
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def portal_and_workers() -> list[Program]:
+    """Web, prepare, screen, upkeep and beat, by the same commands as on many machines."""
+    worker = (sys.executable, "-m", "celery", "-A", "worker.app")
+    return [
+        Program(WEB, (sys.executable, "-m", "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app")),
+        *(
+            Program(queue, (*worker, "worker", "-Q", queue, "--pool", "solo", "-n", f"{queue}@%h"))
+            for queue in ("prepare", "screen", "upkeep")
+        ),
+        Program("beat", (*worker, "beat", "-S", "celery.beat:Scheduler")),
+    ]
+
+
+def resolved_environment(settings: Settings, folder: DataFolder, redis_url: str, secret_key: str) -> dict[str, str]:
+    """Every setting that this installation decided, under the names that `load_settings` reads."""
+    return {
+        "SCREENING_DATA_DIR": str(folder.path),
+        "SCREENING_DATABASE_URL": settings.resolved_database_url,
+        "SCREENING_STORAGE_URL": settings.resolved_storage_url,
+        "SCREENING_REDIS_URL": redis_url,
+        "SCREENING_SECRET_KEY": secret_key,
+        "SCREENING_HOST": settings.host,
+        "SCREENING_PORT": str(settings.port),
+    }
+
+
+def process_environment(resolved: Mapping[str, str], folder: DataFolder) -> dict[str, str]:
+    """What every supervised process gets."""
+    environment = {**os.environ, **resolved, MARK: str(folder.path), "PYTHONUNBUFFERED": "1"}
+    # The engine has its own setting for threads; a pool per library beside it would only fight over the cores.
+    for name in _ONE_THREAD:
+        environment.setdefault(name, "1")
+    # glibc otherwise keeps an arena for each thread, which doubles the size of a process that decodes pictures.
+    environment.setdefault("MALLOC_ARENA_MAX", "2")
+    return environment

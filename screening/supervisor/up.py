@@ -1,0 +1,130 @@
+"""The command `screening up`: prepare the data folder, start everything, keep it alive, stop it in order."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from screening.clock import Clock, utc_now
+from screening.database.engine import Database
+from screening.settings import Settings
+from screening.storage import open_storage
+from screening.supervisor.errors import UpError
+from screening.supervisor.folder import DataFolder
+from screening.supervisor.installation import OPERATOR, install, sign_in_secret
+from screening.supervisor.orphans import stop_orphans
+from screening.supervisor.processes import Keeper, Supervisor
+from screening.supervisor.programs import portal_and_workers, process_environment, resolved_environment
+from screening.supervisor.readiness import check_port_is_free, local_host, why_not_ready
+from screening.supervisor.signals import Signals
+from screening.supervisor.valkey import EmbeddedValkey, embed_valkey
+
+SIGN_IN_PATH = "/sign-in/"
+PATIENCE_S = 60.0
+"""After this long without being ready the user is told why, once; starting goes on."""
+_OWNER_ONLY = 0o077
+
+
+def up(settings: Settings, clock: Clock = utc_now) -> None:
+    """Run an installation until SIGINT, SIGTERM or SIGHUP. Raises UpError where it cannot start.
+
+    Errors of what it prepares are raised too: MigrationError, StorageError, BundleError, Refused.
+    """
+    folder = DataFolder(settings.data_dir)
+    os.umask(_OWNER_ONLY)
+    folder.create()
+    with Signals() as signals, folder.lock():
+        stop_orphans(folder.path)
+        check_port_is_free(settings.host, settings.port)
+        secret_key = settings.secret_key.get_secret_value() or folder.secret_key()
+        database = Database(settings.resolved_database_url)
+        try:
+            _say("Preparing the database and the checkpoint ...")
+            for warning in install(settings, folder, database, open_storage(settings.resolved_storage_url), clock):
+                _say(warning)
+            if signals.stop_wanted:
+                return
+            valkey = None if settings.redis_url else embed_valkey(folder)
+            redis_url = valkey.url if valkey else settings.redis_url
+            resolved = resolved_environment(settings, folder, redis_url, secret_key)
+            folder.keep_environment(resolved)
+            supervisor = Supervisor(
+                programs=([valkey.program] if valkey else []) + portal_and_workers(),
+                environment=process_environment(resolved, folder),
+                folder=folder.run,
+                logs=folder.logs,
+                on_trouble=_tell_of_trouble,
+            )
+            try:
+                _start(supervisor, valkey)
+                _watch(supervisor, signals, settings, lambda: _welcome(settings, folder, database, clock))
+            finally:
+                _say("Stopping ...")
+                supervisor.stop()
+                _say("Stopped. `screening up` goes on where it stopped.")
+        finally:
+            database.dispose()
+
+
+def sign_in_link(settings: Settings, database: Database, clock: Clock, user_name: str = OPERATOR) -> str:
+    """A fresh one-time link to the portal of these settings. Raises UpError for an unknown user."""
+    scheme = "https" if settings.https else "http"
+    secret = sign_in_secret(database, clock, user_name)
+    return f"{scheme}://{local_host(settings.host)}:{settings.port}{SIGN_IN_PATH}{secret}"
+
+
+def _start(supervisor: Supervisor, valkey: EmbeddedValkey | None) -> None:
+    supervisor.start()
+    if valkey:
+        keeper = next(keeper for keeper in supervisor.keepers if keeper.program is valkey.program)
+        valkey.wait_until_up(keeper)
+
+
+def _watch(supervisor: Supervisor, signals: Signals, settings: Settings, welcome: Callable[[], None]) -> None:
+    began = time.monotonic()
+    ready = told = False
+    while not signals.stop_wanted:
+        pause = supervisor.look_after()
+        if not ready:
+            trouble = why_not_ready(settings.host, settings.port)
+            ready = trouble is None
+            if ready:
+                welcome()
+            elif not told and time.monotonic() - began > PATIENCE_S:
+                told = True
+                _say(f"Not ready after {PATIENCE_S:.0f} seconds: {trouble}. Still trying; the logs tell more.")
+            pause = min(pause, 0.25)
+        signals.wait(pause)
+
+
+def _welcome(settings: Settings, folder: DataFolder, database: Database, clock: Clock) -> None:
+    link = sign_in_link(settings, database, clock)
+    print(
+        f"\nFracture screening is ready:\n\n  {link}\n\n"
+        f"The link signs you in once, within 12 hours; `screening sign-in-link` makes another.\n"
+        f"  Data       {_shown(folder.path)}\n"
+        f"  API token  {_shown(folder.token_file)}\n"
+        f"  Logs       {_shown(folder.logs)}\n"
+        "Ctrl-C stops everything; what is not finished goes on at the next start.\n",
+        flush=True,
+    )
+
+
+def _shown(path: Path) -> str:
+    return str(path).encode("utf-8", "replace").decode()
+
+
+def _tell_of_trouble(keeper: Keeper) -> None:
+    lines = "\n".join(f"  {line}" for line in keeper.log.last_lines())
+    _say(
+        f"The process `{keeper.program.name}` ended {keeper.failures} times soon after its start. "
+        f"It is tried again, at longer intervals. The end of {keeper.log.path}:\n{lines}"
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+__all__ = ["UpError", "sign_in_link", "up"]

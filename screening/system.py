@@ -1,0 +1,50 @@
+"""What every entry point is made of: database, storage, queue and clock, opened from one set of settings."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from celery import Celery
+
+from screening.clock import Clock, utc_now
+from screening.database.engine import Database
+from screening.queue import Waker, make_celery
+from screening.settings import Settings, SettingsError
+from screening.storage import Storage, open_storage
+
+
+@dataclass(frozen=True)
+class System:
+    settings: Settings
+    database: Database
+    storage: Storage
+    celery: Celery
+    waker: Waker
+    clock: Clock = utc_now
+
+    def pseudonym(self, identifier: str) -> str:
+        """A keyed hash (HMAC-SHA-256, 32 hex digits) that stands for an identifier which must not be kept."""
+        key = self.settings.secret_key.get_secret_value().encode()
+        return hmac.new(key, identifier.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def open_system(settings: Settings) -> System:
+    """Open everything that settings name; nothing is contacted yet. Raises SettingsError or StorageError."""
+    if not settings.redis_url:
+        raise SettingsError(
+            "SCREENING_REDIS_URL: not set. Name a Redis server, or start everything with `screening up`, "
+            "which brings its own."
+        )
+    if not settings.secret_key.get_secret_value():
+        raise SettingsError(
+            "SCREENING_SECRET_KEY: not set. Set it to 32 or more random characters, the same for every process, "
+            "or start everything with `screening up`, which keeps one in the data folder."
+        )
+    celery = make_celery(settings.redis_url, settings.sweep_every_s)
+    return System(
+        settings=settings,
+        database=Database(settings.resolved_database_url),
+        storage=open_storage(settings.resolved_storage_url),
+        celery=celery,
+        waker=Waker(celery),
+    )

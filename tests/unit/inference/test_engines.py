@@ -1,0 +1,160 @@
+"""Engines: right answers for every batch size, refusals with a next step, and agreement with each other."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from screening.inference.bundle import GOLDEN, WEIGHTS, Bundle, BundleError
+from screening.inference.engine import Engine, EngineError, NotFiniteError, open_engine, to_predictions
+from tests.bundles import make_random_bundle, random_renditions
+
+Alter = Callable[[Callable[[Path], None]], Bundle]
+
+
+@pytest.fixture(scope="module")
+def engine(bundle: Bundle) -> Engine:
+    return open_engine("openvino", bundle, "fp32", threads=2)
+
+
+def test_says_what_it_is(engine: Engine) -> None:
+    assert (engine.name, engine.side, engine.precision) == ("openvino", 64, "fp32")
+    assert "2 threads" in engine.device
+
+
+@pytest.mark.parametrize("count", [1, 5, 33])
+def test_any_batch_size_gives_each_row_its_own_answer_in_order(engine: Engine, bundle: Bundle, count: int) -> None:
+    golden = load_file(bundle.folder / GOLDEN)
+    order = np.random.default_rng(count).integers(0, len(golden["renditions"]), count)
+    answer = engine.predict(golden["renditions"][order])
+    np.testing.assert_allclose(answer.probabilities, golden["fp32.probabilities"][order], atol=1e-5)
+    np.testing.assert_allclose(answer.maps, golden["fp32.maps"][order], atol=1e-3)
+    assert answer.probabilities.dtype == answer.maps.dtype == np.float32
+
+
+def test_answers_stay_when_the_next_batch_is_screened(engine: Engine) -> None:
+    rng = np.random.default_rng(3)
+    first = engine.predict(random_renditions(4, 64, rng))
+    probabilities, maps = first.probabilities.copy(), first.maps.copy()
+    engine.predict(random_renditions(4, 64, rng))
+    np.testing.assert_array_equal(first.probabilities, probabilities)
+    np.testing.assert_array_equal(first.maps, maps)
+
+
+def test_mean_of_the_map_and_the_bias_make_the_probability(engine: Engine, bundle: Bundle) -> None:
+    bias = float(load_file(bundle.folder / WEIGHTS)["fc.bias"][0])
+    answer = engine.predict(random_renditions(3, 64, np.random.default_rng(4)))
+    for probability, values in zip(answer.probabilities, answer.maps, strict=True):
+        assert probability == pytest.approx(1 / (1 + math.exp(-(values.mean() + bias))), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        np.zeros((0, 64, 64), np.uint8),
+        np.zeros((2, 96, 96), np.uint8),
+        np.zeros((64, 64), np.uint8),
+        np.zeros((1, 64, 64), np.float32),
+    ],
+    ids=["empty", "another side", "no batch axis", "not uint8"],
+)
+def test_batches_of_another_shape_or_type_are_refused(engine: Engine, batch: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"takes uint8 \(n, 64, 64\)"):
+        engine.predict(batch)
+
+
+def test_rows_without_a_number_are_named() -> None:
+    logits = np.array([0.0, np.nan, 1.0, 2.0], np.float32)
+    maps = np.zeros((4, 2, 2), np.float32)
+    maps[3, 1, 1] = np.inf
+    with pytest.raises(NotFiniteError, match="row 1, 3 of the batch") as caught:
+        to_predictions(logits, maps, 4)
+    assert caught.value.rows == (1, 3)
+
+
+def test_a_wrong_number_of_outputs_is_refused() -> None:
+    with pytest.raises(ValueError, match="3 renditions gave"):
+        to_predictions(np.zeros(2, np.float32), np.zeros((3, 2, 2), np.float32), 3)
+
+
+def test_extreme_logits_give_certain_probabilities() -> None:
+    answer = to_predictions(np.array([-1e6, 1e6], np.float32), np.zeros((2, 1, 1), np.float32), 2)
+    assert answer.probabilities.tolist() == [0.0, 1.0]
+
+
+def test_unknown_forms_engines_and_threads_are_refused_with_a_choice(bundle: Bundle) -> None:
+    with pytest.raises(EngineError, match="has no form fp8; choose one of fp32, int8"):
+        open_engine("openvino", bundle, "fp8")
+    with pytest.raises(EngineError, match="choose auto, openvino or torch"):
+        open_engine("tensorrt", bundle, "fp32")  # type: ignore[arg-type]
+    with pytest.raises(EngineError, match="positive number"):
+        open_engine("openvino", bundle, "fp32", threads=-1)
+    with pytest.raises(EngineError, match="not int8; activate that form or use openvino"):
+        open_engine("torch", bundle, "int8")
+
+
+def test_a_graph_for_another_side_is_refused(altered: Alter, tmp_path: Path) -> None:
+    other = make_random_bundle(tmp_path / "other", side=96)
+
+    def swap(folder: Path) -> None:
+        for name in ("fp32.xml", "fp32.bin"):
+            (folder / name).write_bytes((other.folder / name).read_bytes())
+
+    with pytest.raises(BundleError, match="its card says side 64; export the bundle again"):
+        open_engine("openvino", altered(swap), "fp32")
+
+
+def test_a_broken_graph_is_refused(altered: Alter) -> None:
+    broken = altered(lambda folder: (folder / "fp32.xml").write_text("<net/>") and None)
+    with pytest.raises(BundleError, match="export the bundle again"):
+        open_engine("openvino", broken, "fp32")
+
+
+def test_a_cpu_worker_never_loads_torch(bundle: Bundle) -> None:
+    script = (
+        "import sys, pathlib\n"
+        "from screening.inference.bundle import read_bundle\n"
+        "from screening.inference.engine import open_engine\n"
+        "assert 'openvino' not in sys.modules\n"
+        f"open_engine('openvino', read_bundle(pathlib.Path({str(bundle.folder)!r})), 'fp32', 1)\n"
+        "assert 'torch' not in sys.modules and 'openvino' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_missing_package_is_named_with_what_to_install(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    for engine, package in (("openvino", "openvino"), ("torch", "torchvision")):
+        with monkeypatch.context() as patch:
+            patch.setattr("importlib.util.find_spec", lambda name, gone=package: None if name == gone else object())
+            with pytest.raises(EngineError, match=rf"needs {package}, not installed here; (install|set)"):
+                open_engine(engine, bundle, "fp32")  # type: ignore[arg-type]
+
+
+def test_torch_and_openvino_agree(bundle: Bundle, engine: Engine) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("torchvision")
+    reference = open_engine("torch", bundle, "fp32", threads=1)
+    batch = random_renditions(17, 64, np.random.default_rng(6))
+    ours, theirs = engine.predict(batch), reference.predict(batch)
+    assert ours.probabilities.std() > 0.05
+    tolerance = 1e-3 if reference.precision == "fp32" else 1e-2
+    np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=tolerance)
+    np.testing.assert_allclose(ours.maps, theirs.maps, atol=tolerance * float(np.abs(ours.maps).max()))
+
+
+def test_torch_refuses_weights_with_a_layer_missing(altered: Alter) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("torchvision")
+
+    def drop(folder: Path) -> None:
+        weights = load_file(folder / WEIGHTS)
+        del weights["layer3.0.bn1.bias"]
+        save_file(weights, folder / WEIGHTS)
+
+    with pytest.raises(BundleError, match="layer3"):
+        open_engine("torch", altered(drop), "fp32", threads=1)

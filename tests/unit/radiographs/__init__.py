@@ -1,0 +1,1 @@
+"""Tests of decoding; a package, so that its sample files can be imported."""

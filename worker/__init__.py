@@ -1,0 +1,1 @@
+"""Celery workers: prepare, screen, upkeep. Tasks are thin shells over plain functions."""

@@ -1,0 +1,22 @@
+"""The Celery tasks: shells over plain functions. A message says only that there is work."""
+
+from celery import Celery
+
+from screening.queue import TASKS, QueueName
+from worker.process import WorkerProcess
+
+
+def register_tasks(app: Celery, process: WorkerProcess) -> None:
+    """Give the app its three tasks, which work with what this process has open."""
+
+    @app.task(name=TASKS[QueueName.PREPARE])
+    def prepare() -> None:
+        process.prepare()
+
+    @app.task(name=TASKS[QueueName.SCREEN])
+    def screen() -> None:
+        process.screen()
+
+    @app.task(name=TASKS[QueueName.UPKEEP])
+    def sweep() -> None:
+        process.sweep()

@@ -1,0 +1,24 @@
+"""Upkeep: the sweep, and the wake-ups that it finds to be missing."""
+
+import structlog
+
+from screening.ledger.sweeping import Sweep, sweep
+from screening.queue import QueueName
+from screening.system import System
+from screening.workers import forget_the_dead
+from worker.transactions import committed
+
+log = structlog.get_logger()
+
+
+def sweep_once(system: System) -> Sweep:
+    """Take back expired leases, close finished runs, and wake the workers that have something to do."""
+    found = committed(system.database, lambda session: sweep(session, system.clock(), system.settings.max_attempts))
+    committed(system.database, lambda session: forget_the_dead(session, system.clock()))
+    if found.wake_prepare:
+        system.waker.wake(QueueName.PREPARE)
+    if found.wake_screen:
+        system.waker.wake(QueueName.SCREEN)
+    if found.jobs or found.renditions or found.containers:
+        log.warning("expired leases taken back", jobs=found.jobs, renditions=found.renditions)
+    return found
