@@ -59,6 +59,10 @@ def in_syntax(syntax: str) -> bytes:
     dataset.file_meta.TransferSyntaxUID = syntax
     if syntax == ExplicitVRBigEndian:
         dataset.PixelData = DEEP.astype(">u2").tobytes()
+        out = BytesIO()
+        with pytest.warns(UserWarning, match="endian"):
+            dcmwrite(out, dataset, implicit_vr=False, little_endian=False, force_encoding=True)
+        return b"\x00" * 128 + b"DICM" + meta_only(syntax) + out.getvalue()
     return written(dataset)
 
 
@@ -80,7 +84,7 @@ def greys(**elements: Any) -> np.ndarray[Any, Any]:
         lambda: jpeg_dicom(extended=True),
         lambda: written(dicom_dataset(), implicit_vr=False, little_endian=True)[132:],
     ],
-    ids="explicit implicit big-endian deflated rle jpeg2000 jpeg-ls jpeg jpeg-extended no-preamble".split(),
+    ids=("explicit", "implicit", "big", "deflated", "rle", "jpeg2000", "jpeg-ls", "jpeg", "extended", "bare"),
 )
 def test_every_transfer_syntax_shows_the_same_bone(make: Callable[[], bytes]) -> None:
     prepared = prepare(make(), SPEC, LIMITS)
