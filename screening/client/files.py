@@ -61,7 +61,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, str | None]]:
         relative = os.path.relpath(place, folder)
         for name in sorted(names):
             below = name if relative == "." else f"{relative}/{name}".replace(os.sep, "/")
-            if not os.path.isdir(os.path.join(place, name)):
+            if not Path(place, name).is_dir():
                 yield below, None
     for error in failed:
         yield str(error.filename), f"{error.filename}: {error.strerror}"

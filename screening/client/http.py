@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,9 +24,18 @@ BuildRequest = Callable[[], dict[str, Any]]
 class Connection:
     """Sends requests to `server` (http://host:port). Used by several threads at once."""
 
-    def __init__(self, server: str, token: str, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        server: str,
+        token: str,
+        patience_s: float = PATIENCE_S,
+        on_wait: Callable[[ClientError], None] = lambda _: None,
+    ) -> None:
         self.server = server.rstrip("/")
         self._patience_s = patience_s
+        self._on_wait = on_wait
+        if not self.server.startswith(("http://", "https://")):
+            raise ClientError(f"The server {server!r} is not understood. Write it as http://host:port.")
         # Writing has no limit of its own: a large file over a slow line takes what it takes.
         timeout = httpx.Timeout(60.0, connect=10.0, write=None, pool=None)
         try:
@@ -57,6 +66,18 @@ class Connection:
         """Post JSON. With again_after_doubt=False a request whose answer was lost is not sent twice."""
         return self._send("POST", path, lambda: {} if body is None else {"json": body}, again_after_doubt)
 
+    def get_text(self, path: str, **parameters: Any) -> Iterator[str]:
+        """The body at this path as text, piece by piece. Not tried again, for a part of it may be out already."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        try:
+            with self._client.stream("GET", path, params=given) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise _problem(answer, self.server)
+                yield from answer.iter_text()
+        except httpx.TransportError as error:
+            raise _unreachable(self.server, error) from error
+
     def post_files(self, path: str, build: BuildRequest) -> dict[str, Any]:
         return self._send("POST", path, build, again_after_doubt=True)
 
@@ -71,20 +92,17 @@ class Connection:
                     return _read(answer, self.server)
                 wanted_pause = _retry_after(answer)
                 problem = _problem(answer, self.server)
-            except httpx.UnsupportedProtocol:
-                raise ClientError(f"The server {self.server!r} is not understood. Write it as http://host:port.") from None
             except httpx.TransportError as error:
-                problem = ClientError(
-                    f"The server {self.server} cannot be reached ({_cause(error)}). "
-                    "Check that it runs and that --server or SCREENING_SERVER names it."
-                )
+                problem = _unreachable(self.server, error)
                 if not again_after_doubt and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
                     raise problem from error
             tries += 1
-            growing = min(FIRST_PAUSE_S * 2.0 ** min(tries - 1, 10), LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)
-            pause = max(wanted_pause, growing)
+            growing = min(FIRST_PAUSE_S * 2.0 ** min(tries - 1, 10), LONGEST_PAUSE_S)
+            # Spread, so that connections that failed together do not come back together.
+            pause = max(wanted_pause, growing * random.uniform(0.5, 1.0))  # noqa: S311
             if time.monotonic() + pause > deadline:
                 raise problem
+            self._on_wait(problem)
             time.sleep(pause)
 
 
@@ -124,6 +142,9 @@ def _retry_after(answer: httpx.Response) -> float:
         return 0.0
 
 
-def _cause(error: httpx.TransportError) -> str:
-    text = str(error).strip()
-    return text or type(error).__name__
+def _unreachable(server: str, error: httpx.TransportError) -> ClientError:
+    cause = str(error).strip() or type(error).__name__
+    return ClientError(
+        f"The server {server} cannot be reached ({cause}). "
+        "Check that it runs and that --server or SCREENING_SERVER names it."
+    )

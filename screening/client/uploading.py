@@ -63,25 +63,28 @@ class Upload:
         sent: set[str] = set()
         copies: list[Hashed] = []
         pending: list[Future[None]] = []
-        with ThreadPoolExecutor(HASHING_THREADS) as hashing, ThreadPoolExecutor(CONNECTIONS) as sending:
-            try:
-                for window in _windows(files, WINDOW):
-                    missing = []
-                    for hashed in self._not_known([h for h in hashing.map(self._hash, window) if h]):
-                        (copies if hashed.sha256 in sent else missing).append(hashed)
-                        sent.add(hashed.sha256)
-                    pending += [sending.submit(self._send_group, group) for group in _groups(missing)]
-                    if self._failed.is_set():
-                        break
-                for future in as_completed(pending):
-                    future.result()
-                # A second copy of a picture needs no bytes, once the first one has arrived.
-                for group in _groups(self._not_known(copies)):
-                    self._send_group(group)
-            except BaseException:
-                self._failed.set()
-                sending.shutdown(wait=False, cancel_futures=True)
-                raise
+        hashing, sending = ThreadPoolExecutor(HASHING_THREADS), ThreadPoolExecutor(CONNECTIONS)
+        try:
+            for window in _windows(files, WINDOW):
+                missing: list[Hashed] = []
+                for hashed in self._not_known([h for h in hashing.map(self._hash, window) if h]):
+                    (copies if hashed.sha256 in sent else missing).append(hashed)
+                    sent.add(hashed.sha256)
+                pending += [sending.submit(self._send_group, group) for group in _groups(missing)]
+                if self._failed.is_set():
+                    break
+            for future in as_completed(pending):
+                future.result()
+            # A second copy of a picture needs no bytes, once the first one has arrived.
+            for group in _groups(self._not_known(copies)):
+                self._send_group(group)
+        except BaseException:
+            self._failed.set()
+            raise
+        finally:
+            # Not waited for: after Ctrl-C nobody wants to see a large file through.
+            for pool in (hashing, sending):
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _hash(self, file: LocalFile) -> Hashed | None:
         try:
@@ -119,9 +122,12 @@ class Upload:
 
             try:
                 answer = self._connection.post_files(f"{self._path}/files", build)
-            except OSError:
-                # A file went away between two tries; each of the others is sent alone.
-                self._send_singly(readable)
+            except OSError as error:
+                if len(readable) == 1:
+                    self._unreadable(readable[0].file, error)
+                else:
+                    # One of them went away between two tries; each of the others is sent alone.
+                    self._send_singly(readable)
             except ClientError as error:
                 if error.status != TOO_LARGE:
                     self._failed.set()
@@ -135,8 +141,6 @@ class Upload:
 
     def _send_singly(self, group: Sequence[Hashed]) -> None:
         for hashed in group:
-            if len(group) == 1 and not self._is_readable(hashed.file):
-                return
             self._send_group([hashed])
 
     def _part(self, hashed: Hashed, open_files: ExitStack) -> tuple[str, tuple[str, BinaryIO, str]]:

@@ -11,7 +11,13 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from screening.radiographs.dicom_grey import decode_pixels
 from screening.radiographs.dicom_words import RADIOGRAPHS, body_part, laterality, name_of_modality, study_uid, view
@@ -51,7 +57,7 @@ def decode_dicom(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
     """
     dataset = _read(data, most_inflated=4 * max_pixels + (16 << 20))
     modality = _check_modality(dataset)
-    _check_picture(dataset, max_pixels)
+    _check_picture(dataset, data, max_pixels)
     _check_stored(dataset, data, max_pixels)
     grey, inverted, remarks = decode_pixels(dataset, at_least)
     if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
@@ -79,6 +85,11 @@ def _read(data: bytes, most_inflated: int) -> Dataset:
             dataset.get(keyword)
         for keyword in ("MediaStorageSOPClassUID", "TransferSyntaxUID"):
             dataset.file_meta.get(keyword)
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            # A bare data set can only be told by how it reads; pixels in it that are packed cannot be told at all.
+            implicit, little = dataset.original_encoding
+            by_order = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else by_order
         return dataset
     except (MemoryError, Unscreenable):
         raise
@@ -131,8 +142,9 @@ def _check_modality(dataset: Dataset) -> str:
     )
 
 
-def _check_picture(dataset: Dataset, max_pixels: int) -> None:
+def _check_picture(dataset: Dataset, data: bytes, max_pixels: int) -> None:
     if "PixelData" not in dataset:
+        _check_fragments(data)
         if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
             raise Unscreenable("unsupported", "This DICOM file holds floating-point pixels. Export it as 8 to 16 bits.")
         raise Unscreenable(
@@ -161,11 +173,24 @@ def _check_picture(dataset: Dataset, max_pixels: int) -> None:
         )
 
 
+def _check_fragments(data: bytes) -> None:
+    """Find a file that ends inside its packed pixel data, an element that pydicom then leaves out in silence."""
+    start = max(data.rfind(b"\xe0\x7f\x10\x00" + form + b"\x00\x00\xff\xff\xff\xff") for form in (b"OB", b"OW"))
+    if start < 0:
+        return
+    end = first = start + 12
+    while data[end : end + 4] == b"\xfe\xff\x00\xe0" and end + 8 <= len(data):
+        end += 8 + int.from_bytes(data[end + 4 : end + 8], "little")
+    raise cut_off(min(99, 100 * (len(data) - first) // (end - first)) if end > len(data) else None)
+
+
 def _check_stored(dataset: Dataset, data: bytes, max_pixels: int) -> None:
     """Find pixel data that end early, and code streams that hold a larger picture than the header says."""
     syntax = UID(str(_meta(dataset, "TransferSyntaxUID") or ""))
     pixels: bytes = dataset.PixelData
     if not syntax.is_transfer_syntax or not syntax.is_encapsulated:
+        if dataset["PixelData"].is_undefined_length:
+            raise damaged("DICOM file")
         subsampled = dataset.PhotometricInterpretation == "YBR_FULL_422"
         samples = 2 if subsampled else dataset.SamplesPerPixel
         wanted = dataset.Rows * dataset.Columns * samples * dataset.BitsAllocated // 8

@@ -70,9 +70,8 @@ def run_for_admission(session: Session, run_id: int) -> Run:
 
     Its row is share-locked, so that nobody submits and completes the run between this look and the commit of a file.
     """
-    run = session.get(Run, run_id, with_for_update={"read": True})
-    if run is None:
-        run = get_run(session, run_id)
+    run = get_run(session, run_id)
+    session.refresh(run, with_for_update={"read": True})
     if run.submitted_at is not None or run.state not in (RunState.OPEN, RunState.PAUSED):
         raise Conflict("run_closed", f"Run {run_id} takes no more files; it is {run.state}. Open a new run for them.")
     return run
@@ -199,10 +198,7 @@ def receipts_of(session: Session, run_id: int, after: int = 0, limit: int = 1000
 def rejected_receipts(session: Session, run_id: int, limit: int) -> Sequence[Receipt]:
     """Files of a run that were refused at the door, the first ones first."""
     return session.scalars(
-        select(Receipt)
-        .where(Receipt.run_id == run_id, Receipt.status == "rejected")
-        .order_by(Receipt.id)
-        .limit(limit)
+        select(Receipt).where(Receipt.run_id == run_id, Receipt.status == "rejected").order_by(Receipt.id).limit(limit)
     ).all()
 
 

@@ -15,7 +15,7 @@ from screening.supervisor.errors import UpError
 from screening.supervisor.folder import DataFolder, write_private
 
 OPERATOR = "operator"
-TOKEN_NAME = "operator.token"
+TOKEN_NAME = "operator.token"  # noqa: S105  the name of a file
 ACTOR = "screening up"
 
 
@@ -33,15 +33,6 @@ def install(settings: Settings, folder: DataFolder, database: Database, storage:
         except Conflict:
             raise UpError("\n".join([*warnings, _no_checkpoint(settings.checkpoint_dir)])) from None
     return warnings
-
-
-def sign_in_secret(database: Database, clock: Clock, user_name: str) -> str:
-    """The secret of a fresh one-time link. Raises UpError for an unknown user."""
-    with database.write() as session:
-        user = accounts.find_user(session, user_name)
-        if user is None:
-            raise UpError(f"There is no user {user_name}. Add one with `screening user add {user_name}`.")
-        return accounts.issue_sign_in_link(session, clock(), user)
 
 
 def _ensure_operator(folder: DataFolder, database: Database, clock: Clock) -> None:

@@ -16,7 +16,7 @@ class LogFile:
     def rotate(self) -> None:
         """Move the text aside when there is much of it.
 
-        Copied and emptied, not renamed, because the process holds the file open (to append, so it goes on at the start).
+        Copied and emptied, not renamed, because the process holds the file open (to append: it goes on at the start).
         """
         try:
             if self.path.stat().st_size < LARGEST_LOG:

@@ -1,6 +1,8 @@
 """Processes that a killed supervisor left behind: found by their environment, stopped before a new start."""
 
+import contextlib
 import os
+import signal
 from pathlib import Path
 
 import psutil
@@ -16,10 +18,10 @@ def stop_orphans(folder: Path, grace_s: float = 20.0) -> int:
     """
     orphans = _of_folder(folder)
     for process in orphans:
-        _send(process, "terminate")
+        _send(process, signal.SIGTERM)
     _, stubborn = psutil.wait_procs(orphans, timeout=grace_s)
     for process in stubborn:
-        _send(process, "kill")
+        _send(process, signal.SIGKILL)
     psutil.wait_procs(stubborn, timeout=5)
     return len(orphans)
 
@@ -37,8 +39,6 @@ def _of_folder(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def _send(process: psutil.Process, how: str) -> None:
-    try:
-        getattr(process, how)()
-    except psutil.NoSuchProcess:
-        pass
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(number)

@@ -63,7 +63,7 @@ class Keeper:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  the supervisor has one thread
             )
         self._started = time.monotonic()
 

@@ -1,26 +1,26 @@
 """The command `screening up`: prepare the data folder, start everything, keep it alive, stop it in order."""
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import click
 
 from screening.clock import Clock, utc_now
 from screening.database.engine import Database
 from screening.settings import Settings
 from screening.storage import open_storage
-from screening.supervisor.errors import UpError
 from screening.supervisor.folder import DataFolder
-from screening.supervisor.installation import OPERATOR, install, sign_in_secret
+from screening.supervisor.installation import OPERATOR, install
+from screening.supervisor.links import sign_in_link
 from screening.supervisor.orphans import stop_orphans
 from screening.supervisor.processes import Keeper, Supervisor
 from screening.supervisor.programs import portal_and_workers, process_environment, resolved_environment
-from screening.supervisor.readiness import check_port_is_free, local_host, why_not_ready
+from screening.supervisor.readiness import check_port_is_free, why_not_ready
 from screening.supervisor.signals import Signals
 from screening.supervisor.valkey import EmbeddedValkey, embed_valkey
 
-SIGN_IN_PATH = "/sign-in/"
 PATIENCE_S = 60.0
 """After this long without being ready the user is told why, once; starting goes on."""
 _OWNER_ONLY = 0o077
@@ -67,13 +67,6 @@ def up(settings: Settings, clock: Clock = utc_now) -> None:
             database.dispose()
 
 
-def sign_in_link(settings: Settings, database: Database, clock: Clock, user_name: str = OPERATOR) -> str:
-    """A fresh one-time link to the portal of these settings. Raises UpError for an unknown user."""
-    scheme = "https" if settings.https else "http"
-    secret = sign_in_secret(database, clock, user_name)
-    return f"{scheme}://{local_host(settings.host)}:{settings.port}{SIGN_IN_PATH}{secret}"
-
-
 def _start(supervisor: Supervisor, valkey: EmbeddedValkey | None) -> None:
     supervisor.start()
     if valkey:
@@ -99,15 +92,14 @@ def _watch(supervisor: Supervisor, signals: Signals, settings: Settings, welcome
 
 
 def _welcome(settings: Settings, folder: DataFolder, database: Database, clock: Clock) -> None:
-    link = sign_in_link(settings, database, clock)
-    print(
+    link = sign_in_link(settings, database, clock, OPERATOR)
+    click.echo(
         f"\nFracture screening is ready:\n\n  {link}\n\n"
         f"The link signs you in once, within 12 hours; `screening sign-in-link` makes another.\n"
         f"  Data       {_shown(folder.path)}\n"
         f"  API token  {_shown(folder.token_file)}\n"
         f"  Logs       {_shown(folder.logs)}\n"
-        "Ctrl-C stops everything; what is not finished goes on at the next start.\n",
-        flush=True,
+        "Ctrl-C stops everything; what is not finished goes on at the next start.\n"
     )
 
 
@@ -124,7 +116,4 @@ def _tell_of_trouble(keeper: Keeper) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-__all__ = ["UpError", "sign_in_link", "up"]
+    click.echo(text, err=True)

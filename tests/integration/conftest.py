@@ -17,9 +17,7 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture
-def installed(
-    tmp_path: Path, database_url: str, redis_url: str, random_bundle: Bundle
-) -> Iterator[Installation]:
+def installed(tmp_path: Path, database_url: str, redis_url: str, random_bundle: Bundle) -> Iterator[Installation]:
     """An installation on each kind of database in turn; the test starts the processes that it needs."""
     with installation(tmp_path / "data", database_url, redis_url, random_bundle) as made:
         yield made

@@ -48,15 +48,11 @@ MAX_ATTEMPTS = 5
 
 def add_checkpoint(session: Session, name: str, *, active: bool, spec: str = "spec") -> None:
     session.add(
-        Checkpoint(
-            id=name, name=name, form="fp32", active=active, rendition_spec=spec, card={}, registered_at=NOW
-        )
+        Checkpoint(id=name, name=name, form="fp32", active=active, rendition_spec=spec, card={}, registered_at=NOW)
     )
     session.flush()
     session.add(
-        OperatingPointChange(
-            checkpoint_id=name, name="s90", threshold=0.5, reason="test", set_by="test", set_at=NOW
-        )
+        OperatingPointChange(checkpoint_id=name, name="s90", threshold=0.5, reason="test", set_by="test", set_at=NOW)
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -97,10 +98,16 @@ def dicom(picture: NDArray[Any] | None = None, **elements: Any) -> bytes:
     return written(dicom_dataset(picture, **elements))
 
 
-def written(dataset: Dataset, **options: Any) -> bytes:
+def written(dataset: Dataset) -> bytes:
     out = io.BytesIO()
-    dataset.save_as(out, enforce_file_format=not options, **options)
+    dcmwrite(out, dataset, enforce_file_format=True)
     return out.getvalue()
+
+
+def without_preamble(data: bytes) -> bytes:
+    """The bare data set of a DICOM file, as some old archives keep it: no preamble, no file meta information."""
+    meta_length = int.from_bytes(data[140:144], "little")
+    return data[144 + meta_length :]
 
 
 def jpeg_dicom(extended: bool = False) -> bytes:

@@ -37,6 +37,7 @@ from tests.unit.radiographs.samples import (
     dicom,
     dicom_dataset,
     jpeg_dicom,
+    without_preamble,
     written,
 )
 
@@ -59,10 +60,6 @@ def in_syntax(syntax: str) -> bytes:
     dataset.file_meta.TransferSyntaxUID = syntax
     if syntax == ExplicitVRBigEndian:
         dataset.PixelData = DEEP.astype(">u2").tobytes()
-        out = BytesIO()
-        with pytest.warns(UserWarning, match="endian"):
-            dcmwrite(out, dataset, implicit_vr=False, little_endian=False, force_encoding=True)
-        return b"\x00" * 128 + b"DICM" + meta_only(syntax) + out.getvalue()
     return written(dataset)
 
 
@@ -82,9 +79,10 @@ def greys(**elements: Any) -> np.ndarray[Any, Any]:
         lambda: in_syntax(JPEGLSLossless),
         jpeg_dicom,
         lambda: jpeg_dicom(extended=True),
-        lambda: written(dicom_dataset(), implicit_vr=False, little_endian=True)[132:],
+        lambda: without_preamble(dicom()),
+        lambda: without_preamble(in_syntax(ImplicitVRLittleEndian)),
     ],
-    ids=("explicit", "implicit", "big", "deflated", "rle", "jpeg2000", "jpeg-ls", "jpeg", "extended", "bare"),
+    ids=("explicit", "implicit", "big", "deflated", "rle", "jpeg2000", "jpeg-ls", "jpeg", "extended", "bare", "bare2"),
 )
 def test_every_transfer_syntax_shows_the_same_bone(make: Callable[[], bytes]) -> None:
     prepared = prepare(make(), SPEC, LIMITS)
@@ -96,7 +94,10 @@ def test_every_transfer_syntax_shows_the_same_bone(make: Callable[[], bytes]) ->
 
 
 def test_no_trace_of_a_person_leaves() -> None:
-    prepared = prepare(dicom(BodyPartExamined="HAND of Doe^Jane", ViewPosition="Doe^Jane"), SPEC, LIMITS)
+    with config.disable_value_validation():
+        data = dicom(BodyPartExamined="HAND of Doe^Jane", ViewPosition="Doe^Jane")
+    assert all(secret.encode() in data for secret in SECRETS)
+    prepared = prepare(data, SPEC, LIMITS)
     left = json.dumps(prepared.facts.as_dict()).encode() + prepared.rendition_png + prepared.display_jpeg
     for secret in SECRETS:
         for part in secret.split("^"):
@@ -106,7 +107,8 @@ def test_no_trace_of_a_person_leaves() -> None:
 
 def test_a_study_identifier_that_is_none_does_not_leave() -> None:
     with config.disable_value_validation():
-        assert prepare(dicom(StudyInstanceUID="Doe^Jane 1970"), SPEC, LIMITS).facts.study_uid == ""
+        data = dicom(StudyInstanceUID="Doe^Jane 1970")
+    assert prepare(data, SPEC, LIMITS).facts.study_uid == ""
 
 
 def test_low_values_that_are_bright_are_inverted() -> None:
@@ -224,7 +226,9 @@ def test_other_modalities_are_refused_by_name(name: str, words: str) -> None:
 
 
 def test_a_free_text_modality_is_not_quoted() -> None:
-    assert "Doe" not in refusal(dicom(Modality="Doe Jane")).sentence
+    with config.disable_value_validation():
+        data = dicom(Modality="Doe Jane")
+    assert "Doe" not in refusal(data).sentence
 
 
 def deflate_bomb() -> bytes:
@@ -263,10 +267,10 @@ def damaged_stream() -> bytes:
         (lambda: dicom(np.zeros((200, 200), np.uint16)), "no_contrast", "one grey"),
         (lambda: dicom(Modality=None, SOPClassUID="1.2.840.10008.1.3.10"), "no_picture", "DICOMDIR"),
         (lambda: dicom(PixelData=DEEP.tobytes()[: DEEP.nbytes * 41 // 100]), "truncated", "41%"),
-        (lambda: dicom()[:-40_000], "truncated", "cut off"),
-        (lambda: in_syntax(RLELossless)[:-2_000], "truncated", "cut off"),
+        (lambda: dicom()[:-40_000], "truncated", "72%"),
+        (lambda: in_syntax(RLELossless)[:-2_000], "truncated", "cut off at"),
         (lambda: in_syntax(DeflatedExplicitVRLittleEndian)[:-2_000], "truncated", "cut off"),
-        (lambda: in_syntax(JPEGLSLossless)[:-2_000], "truncated", "cut off"),
+        (lambda: in_syntax(JPEGLSLossless)[:-2_000], "truncated", "cut off at"),
         (damaged_stream, "damaged", "JPEG 2000"),
         (code_stream_larger_than_its_header, "too_many_pixels", "30,000 x 30,000"),
         (lambda: b"\x00" * 128 + b"DICM" + b"\xff" * 400, "damaged", "DICOM file"),

@@ -1,0 +1,136 @@
+"""`screening checkpoint`: list, verify, register and activate checkpoints, on the server's machine."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from screening.cli.installation import data_option, explained, settings_beside
+from screening.inference.bundle import Bundle, read_bundle
+from screening.settings import EngineKind, Settings
+
+ACTOR = "screening command"
+
+
+@click.group
+def checkpoint() -> None:
+    """List, verify, register and activate checkpoints."""
+
+
+@checkpoint.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@data_option
+@explained
+def list_checkpoints(as_json: bool, data: Path | None) -> None:
+    """List the registered checkpoints; the active one is marked with `*`."""
+    from screening import checkpoints
+    from screening.cli.display import print_json, print_table
+    from screening.database.engine import Database
+
+    with Database(settings_beside(data).resolved_database_url).read() as session:
+        found: list[dict[str, Any]] = [
+            {
+                "id": row.id,
+                "name": row.name,
+                "form": row.form,
+                "active": row.active,
+                "registered_at": row.registered_at.isoformat(),
+                "operating_point": checkpoints.operating_point_facts(session, row.id),
+            }
+            for row in checkpoints.all_checkpoints(session)
+        ]
+    if as_json:
+        print_json({"checkpoints": found})
+        return
+    if not found:
+        click.echo("No checkpoint is registered. `screening checkpoint register DIR` adds one.")
+        return
+    rows = [("*" if c["active"] else "", c["id"], c["name"], c["form"], c["operating_point"]["name"]) for c in found]
+    print_table(("", "id", "name", "form", "operating point"), rows)
+
+
+@checkpoint.command("verify")
+@click.argument("which", metavar="DIR_OR_ID")
+@click.option("--form", help="Only this form of a bundle. [default: all]")
+@click.option("--engine", type=click.Choice(["auto", "openvino", "torch"]), help="[default: SCREENING_ENGINE]")
+@data_option
+@explained
+def verify(which: str, form: str | None, engine: EngineKind | None, data: Path | None) -> None:
+    """Check the files of a checkpoint and that this machine's engine reproduces its golden tensors."""
+    from screening.inference.engine import open_engine
+    from screening.inference.selfcheck import check_against_golden
+
+    settings = settings_beside(data)
+    with ExitStack() as temporary:
+        bundle, registered_form = _find_bundle(which, settings, temporary)
+        chosen = form or registered_form
+        forms = [chosen] if chosen else list(bundle.forms)
+        for name in forms:
+            if name not in bundle.forms:
+                raise click.UsageError(f"{bundle.name} has no form {name}. Choose one of {', '.join(bundle.forms)}.")
+            opened = open_engine(engine or settings.engine, bundle, name, settings.engine_threads)
+            check = check_against_golden(opened, bundle, name)
+            click.echo(
+                f"{bundle.name} {name} ({bundle.identity(name)}): files intact; {opened.name} on {opened.device} "
+                f"reproduces {check.renditions} golden renditions, largest difference {check.difference:.2g}"
+            )
+
+
+@checkpoint.command("register")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--form", help="Which form of the bundle. [default: the bundle's own default]")
+@data_option
+@explained
+def register(folder: Path, form: str | None, data: Path | None) -> None:
+    """Make the checkpoint bundle in DIR known. The first one becomes active."""
+    from screening import checkpoints
+    from screening.clock import utc_now
+    from screening.database.engine import Database
+    from screening.storage import open_storage
+
+    settings = settings_beside(data)
+    bundle = read_bundle(folder)
+    checkpoint_id, new = checkpoints.register(
+        Database(settings.resolved_database_url),
+        open_storage(settings.resolved_storage_url),
+        utc_now(),
+        bundle,
+        form or bundle.default_form,
+        ACTOR,
+    )
+    click.echo(
+        f"Registered {bundle.name} as {checkpoint_id}. `screening checkpoint activate {checkpoint_id}` puts it to use."
+        if new
+        else f"{bundle.name} is registered already, as {checkpoint_id}."
+    )
+
+
+@checkpoint.command("activate")
+@click.argument("checkpoint_id", metavar="ID")
+@data_option
+@explained
+def activate(checkpoint_id: str, data: Path | None) -> None:
+    """Make the checkpoint ID the one that new runs use and the worklist shows."""
+    from screening import checkpoints
+    from screening.clock import utc_now
+    from screening.database.engine import Database
+
+    with Database(settings_beside(data).resolved_database_url).write() as session:
+        chosen = checkpoints.activate(session, utc_now(), checkpoint_id, ACTOR)
+    click.echo(f"{chosen.name} ({chosen.id}) is active.")
+
+
+def _find_bundle(which: str, settings: Settings, temporary: ExitStack) -> tuple[Bundle, str | None]:
+    """(the bundle, None) of a folder, or (the bundle as it lies in storage, its form) of a checkpoint's id."""
+    from screening import checkpoints
+    from screening.database.engine import Database
+    from screening.storage import open_storage
+
+    if Path(which).is_dir():
+        return read_bundle(Path(which)), None
+    with Database(settings.resolved_database_url).read() as session:
+        row = checkpoints.get(session, which)
+    copy = temporary.enter_context(TemporaryDirectory(prefix="screening-"))
+    return checkpoints.fetch_bundle(open_storage(settings.resolved_storage_url), which, Path(copy)), row.form

@@ -1,0 +1,144 @@
+"""`screening doctor`: check an installation point by point, and say what to do about each that is wrong."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from screening.cli.installation import data_option, settings_beside
+from screening.settings import Settings, SettingsError
+
+SCARCE_BYTES = 2 * 10**9
+KINDS = ("prepare", "screen", "upkeep", "beat")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One point: what was found, and what to do when it is not well."""
+
+    point: str
+    ok: bool
+    found: str
+
+
+@click.command
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@data_option
+def doctor(as_json: bool, data: Path | None) -> None:
+    """Check settings, database, Redis, storage, checkpoint, workers and free space. Exit code 1 when one is wrong."""
+    from screening.cli.display import print_json
+
+    findings = []
+    for finding in _examine(data):
+        findings.append(finding)
+        if not as_json:
+            click.echo(f"{'ok     ' if finding.ok else 'PROBLEM'}  {finding.point:<12}{finding.found}")
+    healthy = all(finding.ok for finding in findings)
+    if as_json:
+        print_json({"ok": healthy, "findings": [asdict(finding) for finding in findings]})
+    if not healthy:
+        click.get_current_context().exit(1)
+
+
+def _examine(data: Path | None) -> Iterator[Finding]:
+    try:
+        settings = settings_beside(data)
+    except SettingsError as error:
+        yield Finding("settings", False, str(error).replace("\n", "; "))
+        return
+    yield Finding("settings", True, f"understood; data folder {settings.data_dir.resolve()}")
+    schema = _point("database", lambda: _database(settings))
+    yield schema
+    yield _point("redis", lambda: _redis(settings))
+    yield _point("storage", lambda: _storage(settings))
+    if schema.ok:
+        yield _point("checkpoint", lambda: _checkpoint(settings))
+        for kind in KINDS:
+            yield _point(kind, lambda kind=kind: _worker(settings, kind))  # type: ignore[misc]
+    yield _point("free space", lambda: _space(settings))
+
+
+def _point(name: str, check: Callable[[], tuple[bool, str]]) -> Finding:
+    """Any error is what this command looks for: it becomes a finding, and the other points are still checked."""
+    try:
+        return Finding(name, *check())
+    except Exception as error:
+        return Finding(name, False, (str(error).strip() or type(error).__name__).splitlines()[0])
+
+
+def _database(settings: Settings) -> tuple[bool, str]:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from screening.database.migrate import is_at_head
+
+    url = make_url(settings.resolved_database_url)
+    shown = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        return False, f"{shown} does not exist; start `screening up`, or name the data folder with --data"
+    try:
+        at_head = is_at_head(settings.resolved_database_url)
+    except SQLAlchemyError as error:
+        reason = str(error).strip().splitlines()[0]
+        return False, f"{shown} does not answer ({reason}); start it, or correct SCREENING_DATABASE_URL"
+    if not at_head:
+        return False, f"{shown} does not have the schema of this release; call `screening migrate`"
+    return True, f"{shown} has the schema of this release"
+
+
+def _redis(settings: Settings) -> tuple[bool, str]:
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    if not settings.redis_url:
+        return False, "SCREENING_REDIS_URL is not set; start `screening up`, which brings a server, or name one"
+    try:
+        client = Redis.from_url(settings.redis_url, socket_connect_timeout=2, socket_timeout=2)
+        client.ping()
+    except (RedisError, OSError, ValueError) as error:
+        return False, f"does not answer ({error}); start `screening up`, or correct SCREENING_REDIS_URL"
+    policy = dict(client.info("memory")).get("maxmemory_policy")
+    if policy != "noeviction":
+        return False, f"its maxmemory-policy is {policy} and it may drop messages; set it to noeviction"
+    return True, "answers"
+
+
+def _storage(settings: Settings) -> tuple[bool, str]:
+    from screening.storage import open_storage
+
+    open_storage(settings.resolved_storage_url).ping()
+    return True, f"{settings.resolved_storage_url.partition('?')[0]} can be written and read"
+
+
+def _checkpoint(settings: Settings) -> tuple[bool, str]:
+    from screening import checkpoints
+    from screening.database.engine import Database
+    from screening.storage import open_storage
+
+    with Database(settings.resolved_database_url).read() as session:
+        active = checkpoints.active(session)
+    # A copy of its own, because a worker's cached one says nothing of what the next worker will get.
+    with TemporaryDirectory(prefix="screening-") as copy:
+        checkpoints.fetch_bundle(open_storage(settings.resolved_storage_url), active.id, Path(copy))
+    return True, f"{active.name} {active.form} ({active.id}) is active and intact in storage"
+
+
+def _worker(settings: Settings, kind: str) -> tuple[bool, str]:
+    from screening.clock import utc_now
+    from screening.database.engine import Database
+    from screening.workers import alive
+
+    with Database(settings.resolved_database_url).read() as session:
+        names = [worker.name for worker in alive(session, utc_now(), kind)]
+    if not names:
+        return False, f"no {kind} process has shown a sign of life; start it, and read its log"
+    return True, ", ".join(names)
+
+
+def _space(settings: Settings) -> tuple[bool, str]:
+    free = shutil.disk_usage(settings.data_dir).free
+    text = f"{free / 1e9:.1f} GB in {settings.data_dir.resolve()}"
+    return free > SCARCE_BYTES, text if free > SCARCE_BYTES else f"{text} is little; make room or move the data folder"

@@ -1,0 +1,58 @@
+"""Wake-ups: coalesced, bounded, and never waited for."""
+
+import time
+
+import pytest
+from redis import Redis
+
+from screening.queue import WAKE_UPS_WAITING, QueueName, Waker, make_celery, ping_redis, queue_depths
+from tests.conftest import free_port, running_valkey
+from tests.installation import wait_until
+
+
+def test_a_wake_up_is_one_json_message_in_its_queue(redis_url: str) -> None:
+    app = make_celery(redis_url, 5)
+    Waker(app).wake(QueueName.SCREEN)
+    wait_until(lambda: queue_depths(app)["screen"] == 1, 10, "the message has arrived")
+    assert queue_depths(app) == {"prepare": 0, "screen": 1, "upkeep": 0}
+    assert b"application/json" in Redis.from_url(redis_url).lrange("screen", 0, 0)[0]  # type: ignore[index]
+
+
+def test_thousands_of_wake_ups_become_few_messages(redis_url: str) -> None:
+    app = make_celery(redis_url, 5)
+    waker = Waker(app)
+    started = time.monotonic()
+    for _ in range(5000):
+        waker.wake(QueueName.PREPARE)
+    assert time.monotonic() - started < 5
+    wait_until(lambda: queue_depths(app)["prepare"] >= 1, 10, "a message has arrived")
+    time.sleep(0.5)
+    assert queue_depths(app)["prepare"] <= WAKE_UPS_WAITING
+
+
+def test_wake_ups_nobody_takes_do_not_pile_up(redis_url: str) -> None:
+    app = make_celery(redis_url, 5)
+    waker = Waker(app)
+    for _ in range(40):
+        waker.wake(QueueName.SCREEN)
+        time.sleep(0.06)
+    assert queue_depths(app)["screen"] <= WAKE_UPS_WAITING
+
+
+def test_nobody_waits_for_a_redis_that_is_away_and_wake_ups_go_on_when_it_is_back() -> None:
+    port = free_port()
+    app = make_celery(f"redis://127.0.0.1:{port}/0", 5)
+    waker = Waker(app)
+    started = time.monotonic()
+    waker.wake(QueueName.SCREEN)
+    assert time.monotonic() - started < 0.5
+    with pytest.raises(Exception, match="refused"):
+        ping_redis(app)
+    with running_valkey(port):
+        ping_redis(app)
+
+        def woken() -> bool:
+            waker.wake(QueueName.SCREEN)
+            return queue_depths(app)["screen"] >= 1
+
+        wait_until(woken, 10, "the thread that sends wake-ups is still at work")

@@ -1,0 +1,100 @@
+"""Both kinds of storage keep the same promises: whole objects, content addresses, clear errors."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from screening.storage import ObjectMissing, Storage, StorageError, open_storage, original_key
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    import boto3
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    bucket = f"bucket-{tmp_path.name.replace('_', '-').lower()[:40].strip('-')}"
+    boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1").create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/some/prefix?endpoint={s3_endpoint}&region=us-east-1"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    url = f"file://{tmp_path}/objects" if request.param == "folder" else request.getfixturevalue("s3_url")
+    return open_storage(url)
+
+
+def test_what_is_received_lies_under_its_hash(storage: Storage) -> None:
+    data = b"pixels" * 100_000
+    with storage.receive() as incoming:
+        incoming.write(data[:1000])
+        incoming.write(data[1000:])
+        assert incoming.head(4) == b"pixe"
+        assert incoming.size == len(data)
+        assert incoming.sha256 == hashlib.sha256(data).hexdigest()
+        key = original_key(incoming.sha256)
+        incoming.keep(key)
+    assert storage.get(key) == data
+    with storage.open(key) as stream:
+        assert stream.read(6) == b"pixels"
+
+
+def test_what_is_not_kept_leaves_nothing_behind(tmp_path: Path) -> None:
+    storage = open_storage(f"file://{tmp_path}/objects")
+    with pytest.raises(RuntimeError), storage.receive() as incoming:
+        incoming.write(b"half")
+        raise RuntimeError("the connection was cut")
+    assert [path for path in (tmp_path / "objects").rglob("*") if path.is_file()] == []
+
+
+def test_keeping_the_same_bytes_twice_keeps_the_first(storage: Storage) -> None:
+    for _ in range(2):
+        with storage.receive() as incoming:
+            incoming.write(b"same")
+            incoming.keep("originals/x")
+    assert storage.get("originals/x") == b"same"
+
+
+def test_put_replaces_and_delete_is_idempotent(storage: Storage) -> None:
+    storage.put("renditions/a.png", b"one")
+    storage.put("renditions/a.png", b"two")
+    assert storage.get("renditions/a.png") == b"two"
+    storage.delete("renditions/a.png")
+    storage.delete("renditions/a.png")
+    assert not storage.exists("renditions/a.png")
+    with pytest.raises(ObjectMissing, match=r"renditions/a\.png"):
+        storage.get("renditions/a.png")
+
+
+def test_ping_works(storage: Storage) -> None:
+    storage.ping()
+
+
+def test_a_bucket_that_is_not_there_is_named(s3_url: str) -> None:
+    storage = open_storage(s3_url.replace("s3://bucket-", "s3://absent-"))
+    with pytest.raises(StorageError, match="absent-"):
+        storage.ping()
+
+
+def test_a_key_cannot_leave_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="leaves the storage folder"):
+        open_storage(f"file://{tmp_path}").get("../secret")
+
+
+@pytest.mark.parametrize("url", ["", "/plain/path", "ftp://host/x", "s3:///no-bucket"])
+def test_an_unknown_url_is_refused_with_what_to_use(url: str) -> None:
+    with pytest.raises(StorageError, match="use file:///folder or s3://bucket"):
+        open_storage(url)

@@ -1,0 +1,155 @@
+"""The worklist: complete, ranked, cut into pages by key, and re-ranked at once by a new operating point."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from screening.database.engine import Database
+from screening.database.tables import Job, OperatingPointChange, Prediction, Run
+from screening.errors import Conflict, Refused
+from screening.runs.admission import StoredFile, admit_scan
+from screening.runs.lifecycle import open_run, submit_run
+from screening.worklist import WorklistItem, band_counts, whole_worklist, worklist_page
+from tests.integration.test_ledger import NOW, add_checkpoint
+
+
+def scan_hash(number: int) -> str:
+    return f"{number:064x}"[::-1]
+
+
+def add_screened(session: Session, run: int, number: int, probability: float) -> None:
+    admit_scan(session, NOW, session.get_one(Run, run), StoredFile(f"{number}.png", scan_hash(number), 1, "image/png"))
+    scan = scan_hash(number)[:32]
+    session.add(
+        Prediction(
+            scan_id=scan,
+            checkpoint_id="one",
+            probability=probability,
+            activation_map=b"m",
+            engine="test",
+            worker="test",
+            created_at=NOW,
+        )
+    )
+    session.execute(update(Job).where(Job.scan_id == scan).values(state="screened"))
+
+
+def add_rejected(session: Session, run: int, number: int) -> None:
+    admit_scan(session, NOW, session.get_one(Run, run), StoredFile(f"{number}.png", scan_hash(number), 1, "image/png"))
+    session.execute(
+        update(Job)
+        .where(Job.scan_id == scan_hash(number)[:32])
+        .values(state="rejected", problem_code="truncated", problem="Cut off at 41%.")
+    )
+
+
+@pytest.fixture
+def screened(database: Database) -> Iterator[Database]:
+    """Two runs: in the first 30 scans, many with the same probability, 5 rejected; in the second 5 more."""
+    with database.write() as session:
+        add_checkpoint(session, "one", active=True)
+        first = open_run(session, NOW, "first", "routine", "test").id
+        second = open_run(session, NOW, "second", "routine", "test").id
+        for number in range(30):
+            add_screened(session, first, number, (number % 7) / 7)
+        for number in range(100, 105):
+            add_rejected(session, first, number)
+        for number in range(200, 205):
+            add_screened(session, second, number, 0.99)
+        submit_run(session, NOW, first, "test")
+    yield database
+
+
+def all_pages(session: Session, run: Run | None, limit: int) -> list[WorklistItem]:
+    items, cursor = [], None
+    while True:
+        page = worklist_page(session, run, None, limit, cursor)
+        assert len(page.items) <= limit
+        items += page.items
+        cursor = page.next
+        if cursor is None:
+            return items
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 7, 100])
+@pytest.mark.parametrize("of_run", [True, False])
+def test_every_page_size_gives_the_whole_list_in_one_order(screened: Database, limit: int, of_run: bool) -> None:
+    with screened.read() as session:
+        run = session.get_one(Run, 1) if of_run else None
+        items = all_pages(session, run, limit)
+        assert len(items) == len({item.scan for item in items}) == (35 if of_run else 40)
+        assert [item.band for item in items[:5]] == ["must_look"] * 5
+        probabilities = [item.probability or 0 for item in items[5:]]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert items == list(whole_worklist(session, run))
+
+
+def test_what_could_not_be_screened_says_why(screened: Database) -> None:
+    with screened.read() as session:
+        item = worklist_page(session, limit=1).items[0]
+    assert (item.band, item.probability, item.code, item.reason) == (
+        "must_look",
+        None,
+        "truncated",
+        "Cut off at 41%.",
+    )
+
+
+def test_a_new_operating_point_applies_at_once(screened: Database) -> None:
+    with screened.read() as session:
+        assert band_counts(session) == {"must_look": 5, "flagged": 17, "not_flagged": 18}
+        flagged = list(whole_worklist(session, band="flagged"))
+        assert len(flagged) == 17
+        assert min(item.probability or 0 for item in flagged) >= 0.5
+    with screened.write() as session:
+        session.add(
+            OperatingPointChange(
+                checkpoint_id="one", name="s95", threshold=0.1, reason="catch more", set_by="test", set_at=NOW
+            )
+        )
+    with screened.read() as session:
+        assert band_counts(session) == {"must_look": 5, "flagged": 30, "not_flagged": 5}
+        assert len(list(whole_worklist(session, band="not_flagged"))) == 5
+
+
+def test_over_all_runs_a_scan_is_listed_once_under_its_latest_run(screened: Database) -> None:
+    with screened.write() as session:
+        third = open_run(session, NOW, "third", "routine", "test")
+        admit_scan(session, NOW, third, StoredFile("new name.png", scan_hash(0), 1, "image/png"))
+    with screened.read() as session:
+        listed = [item for item in whole_worklist(session) if item.scan == scan_hash(0)[:32]]
+        assert [(item.run, item.file_name) for item in listed] == [(3, "new name.png")]
+
+
+def test_a_scan_that_could_be_screened_later_is_not_must_look_any_more(screened: Database) -> None:
+    with screened.write() as session:
+        session.add(
+            Prediction(
+                scan_id=scan_hash(100)[:32],
+                checkpoint_id="one",
+                probability=0.4,
+                activation_map=b"m",
+                engine="test",
+                worker="test",
+                created_at=NOW,
+            )
+        )
+    with screened.read() as session:
+        assert band_counts(session)["must_look"] == 4
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "", "W10", "bnVsbA", "WzEsMl0"])
+def test_a_cursor_that_was_not_made_here_is_refused(screened: Database, cursor: str) -> None:
+    with screened.read() as session:
+        if not cursor:
+            assert worklist_page(session, cursor=cursor).items
+            return
+        with pytest.raises(Refused, match="cursor"):
+            worklist_page(session, cursor=cursor)
+
+
+def test_without_a_checkpoint_the_list_says_what_to_do(database: Database) -> None:
+    with database.read() as session, pytest.raises(Conflict, match="screening checkpoint register"):
+        worklist_page(session)

@@ -1,0 +1,65 @@
+"""Settings are checked before anything starts, and every refusal says what to do."""
+
+import pytest
+
+from screening.settings import Settings, SettingsError, is_loopback, load_settings
+from screening.system import open_system
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
+    for name, value in values.items():
+        monkeypatch.setenv(f"SCREENING_{name.upper()}", value)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    return str(error.value)
+
+
+def test_defaults_are_the_embedded_system(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCREENING_DATA_DIR", str(tmp_path))
+    settings = load_settings()
+    assert settings.resolved_database_url == f"sqlite:///{tmp_path}/screening.db"
+    assert settings.resolved_storage_url == f"file://{tmp_path}/objects"
+    assert settings.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("port", "99999"), ("batch_size", "0"), ("engine", "tensorrt"), ("lease_s", "minus one")]
+)
+def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert f"SCREENING_{name.upper()}:" in refused(monkeypatch, **{name: value})
+
+
+def test_a_public_address_needs_a_secret_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "SCREENING_SECRET_KEY" in refused(monkeypatch, host="0.0.0.0")
+    monkeypatch.setenv("SCREENING_SECRET_KEY", "x" * 40)
+    assert load_settings().host == "0.0.0.0"
+
+
+def test_pairs_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "SCREENING_SLICE_S" in refused(monkeypatch, slice_s="50", lease_s="20")
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("host", False)]
+)
+def test_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def test_a_secret_is_not_shown() -> None:
+    assert "hunter2" not in repr(Settings(secret_key="hunter2"))  # type: ignore[arg-type]
+
+
+def test_what_a_process_needs_is_asked_for_by_name() -> None:
+    with pytest.raises(SettingsError, match="SCREENING_REDIS_URL"):
+        open_system(Settings())
+    with pytest.raises(SettingsError, match="SCREENING_SECRET_KEY"):
+        open_system(Settings(redis_url="redis://127.0.0.1:1/0"))
+
+
+def test_pseudonyms_are_keyed_and_stable() -> None:
+    one = open_system(Settings(redis_url="redis://127.0.0.1:1/0", secret_key="a" * 32))  # type: ignore[arg-type]
+    other = open_system(Settings(redis_url="redis://127.0.0.1:1/0", secret_key="b" * 32))  # type: ignore[arg-type]
+    assert one.pseudonym("1.2.3") == one.pseudonym("1.2.3")
+    assert one.pseudonym("1.2.3") != other.pseudonym("1.2.3")
+    assert "1.2.3" not in one.pseudonym("1.2.3")
