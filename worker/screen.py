@@ -122,16 +122,17 @@ class Screener:
         if len(batch.claim.scan_ids) >= self._settings.batch_size:
             # More than one batch is waiting: wake another worker, which wakes the next.
             self._system.waker.wake(QueueName.SCREEN)
+        handed_back = False
         while batch is not None:
             last = should_stop() or time.monotonic() >= end
             following = None if last else self._ahead.submit(self._load_next, should_stop)
             try:
-                self._screen(batch)
+                handed_back |= not self._screen(batch)
             finally:
                 batch = following.result() if following else None
             if last:
                 return True
-        return False
+        return handed_back
 
     def close(self) -> None:
         self._ahead.shutdown()
@@ -232,17 +233,25 @@ class Screener:
         )
         self._system.waker.wake(QueueName.PREPARE)
 
-    def _screen(self, batch: LoadedBatch) -> None:
+    def _screen(self, batch: LoadedBatch) -> bool:
+        """Screen one batch and record it; False where it was handed back to be tried in smaller ones."""
         if batch.pictures is None:
-            return
+            return True
         started = time.monotonic()
         claim, loaded = batch.claim, batch.loaded
         if (claim.lease.until - self._system.clock()).total_seconds() < self._settings.lease_s / 2:
             until = self._system.clock() + timedelta(seconds=self._settings.lease_s)
             committed(self._system.database, lambda session: renew(session, claim.lease, until))
-        predictions = self._predict(batch)
+        try:
+            predictions = self._predict(batch)
+        except Exception:
+            # Attempts were counted by the claim: the batch comes back smaller, until the culprit is alone.
+            log.exception("batch failed", size=len(batch.scan_ids))
+            self._release(claim, tried=True)
+            return False
         if predictions is None:
-            return
+            self._close_runs()
+            return True
         side = loaded.bundle.rendition.side
         outcomes = [
             Outcome(scan_id, float(probability), pack_map(activation, content_box(height, width, side)))
@@ -268,20 +277,15 @@ class Screener:
         self.statistics.scans += recorded
         self.statistics.busy_s += time.monotonic() - started
         self.statistics.last_fill = len(outcomes) / self._settings.batch_size
+        return True
 
     def _predict(self, batch: LoadedBatch) -> Predictions | None:
-        """The network's answers for what is left in the batch after scans without an answer were ended."""
+        """Answers for what is left of the batch after scans without an answer were ended; None for nothing left."""
         while batch.pictures is not None and len(batch.pictures):
             try:
                 return batch.loaded.engine.predict(batch.pictures)
             except NotFiniteError as error:
                 self._fail_rows(batch, error.rows)
-            except Exception:
-                # Attempts were counted by the claim: the batch comes back smaller, until the culprit is alone.
-                log.exception("batch failed", size=len(batch.scan_ids))
-                self._release(batch.claim, tried=True)
-                return None
-        self._close_runs()
         return None
 
     def _fail_rows(self, batch: LoadedBatch, rows: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""The ledger's promises, on SQLite and on PostgreSQL: no state change without its lease, nothing lost, nothing twice."""
+"""The ledger's promises on both databases: no state change without its lease, nothing lost, nothing twice."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -98,7 +98,7 @@ def record(database: Database, batch: BatchClaim, now: datetime = NOW) -> int:
 def states(database: Database, run: int) -> dict[str, int]:
     with database.read() as session:
         rows = session.execute(select(Job.state, func.count()).where(Job.run_id == run).group_by(Job.state))
-        return {state: count for state, count in rows}
+        return dict(rows.all())
 
 
 def test_a_scan_goes_from_preparing_to_screened(ledger: Database) -> None:

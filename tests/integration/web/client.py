@@ -39,9 +39,7 @@ class Api:
 
     def send(self, run: int, *files: tuple[str, bytes]) -> TestResponse:
         body, kind = multipart(files)
-        return self.client.post(
-            f"/api/v1/runs/{run}/files", data=body, headers={**self.headers, "Content-Type": kind}
-        )
+        return self.client.post(f"/api/v1/runs/{run}/files", data=body, headers={**self.headers, "Content-Type": kind})
 
     def receipts(self, run: int, *files: tuple[str, bytes]) -> list[dict[str, Any]]:
         answer = self.send(run, *files)

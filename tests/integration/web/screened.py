@@ -39,7 +39,7 @@ def screen_everything(system: System, probabilities: dict[str, float]) -> None:
         batch = claim_batch(session, lease, now, 1000)
         if batch is None:
             return
-        names = dict(session.execute(select(Job.scan_id, Job.file_name).where(Job.state == JobState.SCREENING)).tuples())
+        names = dict(session.execute(select(Job.scan_id, Job.file_name).where(Job.state == JobState.SCREENING)).all())
         record_batch(
             session,
             lease,

@@ -1,5 +1,6 @@
 """Zip and tar files, good and hostile, unpacked in the limited child as the product does it."""
 
+import gzip
 import io
 import os
 import tarfile
@@ -134,10 +135,10 @@ def test_names_that_are_no_text_are_shown_safely(tmp_path: Path) -> None:
     out = io.BytesIO()
     with tarfile.open(
         fileobj=out, mode="w", encoding="utf-8", errors="surrogateescape", format=tarfile.GNU_FORMAT
-    ) as a:
+    ) as archive:
         entry = tarfile.TarInfo("r\udcf6ntgen.jpg")
         entry.size = len(JPEG)
-        a.addfile(entry, io.BytesIO(JPEG))
+        archive.addfile(entry, io.BytesIO(JPEG))
     (member,) = unpacked(tmp_path, out.getvalue())
     assert member.name == "r\ufffdntgen.jpg"
     assert member.data == JPEG
@@ -194,28 +195,19 @@ def test_members_before_the_cut_are_kept(tmp_path: Path) -> None:
     data = tarred({"a.jpg": JPEG, "b.jpg": JPEG})
     path = tmp_path / "cut.tar"
     path.write_bytes(data[: len(JPEG) + 1600])
-    found = []
+    found: list[str] = []
     with pytest.raises(Unscreenable) as caught:
-        found.extend(unpack(path))
+        found.extend(member.name for member in unpack(path))
     assert caught.value.code == "truncated"
-    for member in unpack_until_problem(path):
-        found.append(member)
-    assert [member.name for member in found] == ["a.jpg"]
+    assert found == ["a.jpg"]
 
 
-def unpack_until_problem(path: Path) -> list[Member]:
-    found = []
-    try:
-        for member in unpack(path):
-            found.append(member)
-    except Unscreenable:
-        pass
-    return found
+def test_a_tar_file_cut_between_two_members_is_cut_off(tmp_path: Path) -> None:
+    data = tarred({"a.jpg": JPEG, "b.jpg": JPEG})
+    assert refusal(tmp_path, data[: data.index(b"b.jpg")]).code == "truncated"
 
 
 def test_a_compressed_file_without_a_tar_inside_is_refused(tmp_path: Path) -> None:
-    import gzip
-
     assert refusal(tmp_path, gzip.compress(JPEG)).code == "unsupported"
 
 
@@ -230,8 +222,6 @@ def test_a_container_that_eats_memory_is_stopped_in_the_child(tmp_path: Path) ->
     entry = tarfile.TarInfo("././@LongLink")
     entry.type, entry.size = tarfile.GNUTYPE_LONGNAME, 3 << 30
     path = tmp_path / "bomb.tar.gz"
-    import gzip
-
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(entry.tobuf(tarfile.GNU_FORMAT))
         for _ in range(700):

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from screening.inference.bundle import read_bundle
+from training.card import model_card
 from training.dataset import Example, square_renditions
 from training.deployed import run_form
 from training.evaluate import evaluate
@@ -103,7 +104,7 @@ def test_an_exported_bundle_is_read_and_served(run: Path, phantoms: list[Example
     with torch.inference_mode():
         logits = network.eval()(golden["renditions"].unsqueeze(1).float())
     np.testing.assert_allclose(torch.sigmoid(logits).numpy(), outputs.probabilities, atol=1e-4)
-    np.testing.assert_allclose(outputs.maps.mean((1, 2)) + float(network.fc.bias), logits.numpy(), atol=1e-3)
+    np.testing.assert_allclose(outputs.maps.mean((1, 2)) + network.fc.bias.item(), logits.numpy(), atol=1e-3)
 
 
 def test_the_card_repeats_what_evaluation_finds(run: Path, phantoms: list[Example], tmp_path: Path) -> None:
@@ -116,6 +117,10 @@ def test_the_card_repeats_what_evaluation_finds(run: Path, phantoms: list[Exampl
     for found, point in zip(report["operating_points"], stated.operating_points, strict=True):
         assert found["sensitivity"] == pytest.approx(point.sensitivity)
         assert found["sensitivity_lower_95"] == pytest.approx(point.sensitivity_lower_95)
+    page = model_card(bundle)
+    assert f"| ROC AUC | {stated.figures['auc']:.3f} |" in page
+    assert bundle.identity("fp32") in page
+    assert all(limit in page for limit in bundle.card["limits"])
 
 
 def test_a_student_learns_from_a_teacher(phantoms: list[Example], run: Path) -> None:

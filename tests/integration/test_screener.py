@@ -1,0 +1,176 @@
+"""The screen worker's inside, in this process: failing engines, storage that is away, refused checkpoints."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+
+import worker.screen
+from screening.database.tables import Job, Prediction
+from screening.inference.bundle import Bundle, BundleError
+from screening.inference.engine import NotFiniteError, Precision, Predictions
+from screening.inference.selfcheck import SelfCheck
+from screening.ledger.sweeping import sweep
+from screening.radiographs.limits import DecodeLimits
+from screening.radiographs.rendition_file import load_rendition
+from screening.storage import Storage, StorageError, rendition_key
+from tests.installation import Installation, installation, phantom_png
+from worker.prepare import Preparer
+from worker.screen import Screener
+
+
+class BrightnessEngine:
+    """A working engine without a network: the mean brightness is the probability. `trouble` may raise."""
+
+    name = "brightness"
+    device = "test"
+    precision: Precision = "fp32"
+
+    def __init__(self, side: int, trouble: Callable[[NDArray[np.uint8]], None]) -> None:
+        self.side = side
+        self._trouble = trouble
+        self.batches: list[int] = []
+
+    def predict(self, batch: NDArray[np.uint8]) -> Predictions:
+        self.batches.append(len(batch))
+        self._trouble(batch)
+        means = batch.reshape(len(batch), -1).mean(axis=1) / 255
+        return Predictions(means.astype(np.float32), np.zeros((len(batch), 2, 2), np.float32))
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, sqlite_url: str, redis_url: str, random_bundle: Bundle) -> Iterator[Installation]:
+    """Sixteen prepared scans, queued."""
+    with installation(tmp_path / "data", sqlite_url, redis_url, random_bundle, batch_size=16) as made:
+        run = made.open_run()
+        for seed in range(16):
+            made.upload(run, f"{seed}.png", phantom_png(seed))
+        made.submit(run)
+        preparer = Preparer(made.system, DecodeLimits(), children=1)
+        while preparer.prepare_slice(lambda: False):
+            pass
+        preparer.close()
+        yield made
+
+
+def screener_with(
+    monkeypatch: pytest.MonkeyPatch, made: Installation, trouble: Callable[[NDArray[np.uint8]], None]
+) -> tuple[Screener, BrightnessEngine]:
+    engine = BrightnessEngine(64, trouble)
+    monkeypatch.setattr(worker.screen, "open_engine", lambda *_: engine)
+    monkeypatch.setattr(worker.screen, "check_against_golden", lambda *_: SelfCheck(0.0, 0.0, 1))
+    return Screener(made.system, "screen@test", 1), engine
+
+
+def screen_all(screener: Screener) -> None:
+    while screener.screen_slice(lambda: False):
+        pass
+    screener.close()
+
+
+def states(made: Installation) -> dict[str, int]:
+    with made.system.database.read() as session:
+        return dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
+
+
+def test_a_batch_goes_through_with_maps_and_provenance(prepared: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    screener, engine = screener_with(monkeypatch, prepared, lambda _: None)
+    screen_all(screener)
+    assert engine.batches == [16]
+    assert states(prepared) == {"screened": 16}
+    with prepared.system.database.read() as session:
+        prediction = session.scalars(select(Prediction)).first()
+    assert prediction is not None
+    assert (prediction.engine, prediction.worker) == ("brightness fp32", "screen@test")
+    assert screener.details()["batch_fill"] == 1.0
+
+
+def test_a_scan_without_an_answer_fails_alone(prepared: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_number(batch: NDArray[np.uint8]) -> None:
+        if len(batch) == 16:
+            raise NotFiniteError([3])
+
+    screener, engine = screener_with(monkeypatch, prepared, no_number)
+    screen_all(screener)
+    assert engine.batches == [16, 15]
+    assert states(prepared) == {"screened": 15, "failed": 1}
+
+
+def test_a_scan_that_breaks_its_batch_is_found_and_set_aside(
+    prepared: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison = phantom_brightness(prepared)
+
+    def trouble(batch: NDArray[np.uint8]) -> None:
+        if any(int(picture.sum()) == poison for picture in batch):
+            raise RuntimeError("the device gave up")
+
+    screener, engine = screener_with(monkeypatch, prepared, trouble)
+    screen_all(screener)
+    assert states(prepared) == {"screened": 15, "failed": 1}
+    assert engine.batches[0] == 16
+    with prepared.system.database.read() as session:
+        failed = session.scalars(select(Job).where(Job.state == "failed")).one()
+    assert failed.problem_code == "set_aside"
+
+
+def phantom_brightness(made: Installation) -> int:
+    """The sum of grey values of one prepared rendition, by which a test recognises it in a batch."""
+    with made.system.database.read() as session:
+        scan = session.scalars(select(Job.scan_id)).first()
+    spec = next(iter((made.folder / "objects" / "renditions").iterdir())).name
+    return int(load_rendition(made.system.storage.get(rendition_key(str(scan), spec))).sum())
+
+
+def test_a_stop_finishes_the_batch_in_hand(prepared: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    screener, _ = screener_with(monkeypatch, prepared, lambda _: None)
+    assert screener.screen_slice(lambda: True) is True
+    screener.close()
+    assert states(prepared) == {"screened": 16}, "the batch in hand is finished"
+
+
+class Unreachable:
+    """Storage that does not answer."""
+
+    def __init__(self, real: Storage) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+    def get(self, key: str) -> bytes:
+        raise StorageError("the bucket cannot be reached")
+
+
+def test_storage_that_is_away_costs_no_attempt(prepared: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    screener, _ = screener_with(monkeypatch, prepared, lambda _: None)
+    screener.warm_up()
+    away = Screener(replace(prepared.system, storage=Unreachable(prepared.system.storage)), "away", 1)  # type: ignore[arg-type]
+    away._engines = screener._engines
+    assert away.screen_slice(lambda: False) is False
+    away.close()
+    screener.close()
+    assert states(prepared) == {"queued": 16}
+    with prepared.system.database.read() as session:
+        assert set(session.scalars(select(Job.attempts))) == {0}
+
+
+def test_a_checkpoint_that_fails_its_self_check_is_not_served(
+    prepared: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screener, engine = screener_with(monkeypatch, prepared, lambda _: None)
+
+    def refuse(*_: object) -> None:
+        raise BundleError("golden tensors differ by 0.3")
+
+    monkeypatch.setattr(worker.screen, "check_against_golden", refuse)
+    assert screener.screen_slice(lambda: False) is False
+    screener.close()
+    assert engine.batches == []
+    assert states(prepared) == {"queued": 16}
+    with prepared.system.database.write() as session:
+        assert sweep(session, prepared.system.clock(), 5).jobs == 0
