@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import structlog
@@ -15,10 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
-from screening.inference.bundle import Bundle, BundleError
-from screening.inference.engine import Engine, EngineError, NotFiniteError, Predictions, open_engine
+from screening.inference.bundle import BundleError
+from screening.inference.engine import EngineError, NotFiniteError, Predictions
 from screening.inference.maps import pack_map
-from screening.inference.selfcheck import check_against_golden
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import waiting_renditions
 from screening.ledger.remaking import remake_rendition
@@ -38,23 +36,14 @@ from screening.radiographs.rendition import content_box, fit_input
 from screening.radiographs.rendition_file import load_rendition
 from screening.storage import ObjectMissing, StorageError, rendition_key
 from screening.system import System
+from worker.engines import Engines, LoadedEngine
 from worker.transactions import committed
 
 log = structlog.get_logger()
 
 LOADING_THREADS = 4
-CHECKPOINTS_IN_MEMORY = 2
 REFUSED_FOR_S = 60.0
 _NO_ANSWER = "The network gave no number for this picture. A person must look at it; please report it."
-
-
-@dataclass
-class LoadedEngine:
-    """An engine that has reproduced its checkpoint's golden tensors."""
-
-    engine: Engine
-    bundle: Bundle
-    form: str
 
 
 @dataclass
@@ -94,8 +83,7 @@ class Screener:
         self._system = system
         self._settings = system.settings
         self._name = name
-        self._engine_threads = engine_threads
-        self._engines: dict[str, LoadedEngine] = {}
+        self._engines = Engines(system, engine_threads)
         self._refused: dict[str, float] = {}
         self._loading = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="claim")
@@ -103,15 +91,13 @@ class Screener:
 
     def details(self) -> dict[str, object]:
         """What this worker is running on, for its heartbeat."""
-        engines = {key: f"{item.engine.name} {item.form}" for key, item in self._engines.items()}
-        device = next((item.engine.device for item in self._engines.values()), "not loaded yet")
-        return {"engines": engines, "device": device, **self.statistics.as_details()}
+        return {**self._engines.details(), **self.statistics.as_details()}
 
     def warm_up(self) -> None:
         """Load and check the active checkpoint before the first job asks for it."""
         with self._system.database.read() as session:
             active = checkpoints.active(session).id
-        self._engine_for(active)
+        self._engines.get(active)
 
     def screen_slice(self, should_stop: Callable[[], bool]) -> bool:
         """Screen until nothing is left, the slice is over, or a stop is asked for. Returns whether work may be left."""
@@ -146,7 +132,7 @@ class Screener:
             if not claim.scan_ids:
                 self._close_runs()
                 return self._load_next(should_stop)
-            return self._load(claim, self._engine_for(claim.checkpoint_id))
+            return self._load(claim, self._engines.get(claim.checkpoint_id))
         except (BundleError, EngineError) as error:
             log.error("checkpoint refused", checkpoint=claim.checkpoint_id, error=str(error))
             self._refused[claim.checkpoint_id] = time.monotonic()
@@ -181,25 +167,6 @@ class Screener:
             short = 0 < queued_up_to(session, size) < size and waiting_renditions(session)
         if short:
             time.sleep(self._settings.linger_ms / 1000)
-
-    def _engine_for(self, checkpoint_id: str) -> LoadedEngine:
-        known = self._engines.pop(checkpoint_id, None)
-        if known is None:
-            known = self._open_engine(checkpoint_id)
-            while len(self._engines) >= CHECKPOINTS_IN_MEMORY:
-                self._engines.pop(next(iter(self._engines)))
-        self._engines[checkpoint_id] = known
-        return known
-
-    def _open_engine(self, checkpoint_id: str) -> LoadedEngine:
-        with self._system.database.read() as session:
-            form = checkpoints.get(session, checkpoint_id).form
-        folder = Path(self._settings.data_dir) / "checkpoints"
-        bundle = checkpoints.fetch_bundle(self._system.storage, checkpoint_id, folder)
-        engine = open_engine(self._settings.engine, bundle, form, self._engine_threads)
-        difference = check_against_golden(engine, bundle, form)
-        log.info("engine ready", checkpoint=checkpoint_id, engine=engine.name, difference=difference.difference)
-        return LoadedEngine(engine, bundle, form)
 
     def _load(self, claim: BatchClaim, loaded: LoadedEngine) -> LoadedBatch:
         batch = LoadedBatch(claim, loaded)

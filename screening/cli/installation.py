@@ -4,7 +4,7 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import click
 
@@ -41,28 +41,36 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        from sqlalchemy.exc import SQLAlchemyError
-
-        from screening.database.migrate import MigrationError
-        from screening.errors import Refused
-        from screening.inference.bundle import BundleError
-        from screening.inference.engine import EngineError
-        from screening.settings import SettingsError
-        from screening.storage import StorageError
-        from screening.supervisor.errors import UpError
-
         try:
             return command(*args, **kwargs)
-        except (SettingsError, Refused, BundleError, EngineError, StorageError, UpError, MigrationError) as error:
-            raise click.ClickException(_sentence(str(error))) from error
-        except SQLAlchemyError as error:
-            first: Any = str(error).strip().splitlines()[0]
-            raise click.ClickException(
-                f"The database does not do what it should ({first}). `screening doctor` says more."
-            ) from error
+        except click.ClickException:
+            raise
+        except Exception as error:
+            message = _for_people(error)
+            if message is None:
+                raise
+            raise click.ClickException(message) from error
 
     return run
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] if text[:1].islower() and " " in text else text
+def _for_people(error: Exception) -> str | None:
+    """What to tell of this error; None for one that nobody expects."""
+    # Imported here, because most commands need few of these and none should wait for them.
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from screening.database.migrate import MigrationError
+    from screening.errors import Refused
+    from screening.inference.bundle import BundleError
+    from screening.inference.engine import EngineError
+    from screening.settings import SettingsError
+    from screening.storage import StorageError
+    from screening.supervisor.errors import UpError
+
+    if isinstance(error, (SettingsError, Refused, BundleError, EngineError, StorageError, UpError, MigrationError)):
+        text = str(error)
+        return text[:1].upper() + text[1:] if text[:1].islower() else text
+    if isinstance(error, SQLAlchemyError):
+        first = str(error).strip().splitlines()[0]
+        return f"The database does not do what it should ({first}). `screening doctor` says more."
+    return None

@@ -144,7 +144,7 @@ def _cuda_works() -> bool:
         return False
     import torch
 
-    return torch.cuda.is_available()
+    return bool(torch.cuda.is_available())
 
 
 def _cgroup_quota(root: Path) -> float | None:

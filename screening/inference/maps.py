@@ -95,7 +95,7 @@ def _cell_position(pixel_edge: float) -> float:
 
 def _strengths(stored: ActivationMap) -> "array[float]":
     """The map on a scale of 0 to 255 with its outermost cells repeated once on every side."""
-    factor = 255 / max(FAINT_PEAK, max(stored.values))
+    factor = 255 / max(FAINT_PEAK, *stored.values)
     strengths = array("f")
     for row in range(-1, stored.height + 1):
         start = min(max(row, 0), stored.height - 1) * stored.width

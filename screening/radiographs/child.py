@@ -12,17 +12,18 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, BinaryIO
-
-from PIL import Image
 
 from screening.radiographs import frames
 from screening.radiographs.containers import members
+from screening.radiographs.facts import Prepared
 from screening.radiographs.limited import took_too_much_memory
 from screening.radiographs.limits import ContainerLimits, DecodeLimits
-from screening.radiographs.prepare import prepare
 from screening.radiographs.problems import Unscreenable
 from screening.radiographs.rendition_spec import RenditionSpec
+
+Prepare = Callable[[bytes, RenditionSpec, DecodeLimits], Prepared]
 
 _FILES = 64
 _SPARE_SECONDS = 5
@@ -30,12 +31,17 @@ _SPARE_SECONDS = 5
 
 def main(task: str, options: dict[str, Any]) -> None:
     requests, answers = _take_pipes()
-    Image.MAX_IMAGE_PIXELS = None  # `max_pixels` takes its place: it is checked earlier, and can be set.
     if task == "decode":
+        # Unpacking needs no pixels, so the libraries that hold them are loaded for decoding alone.
+        from PIL import Image
+
+        from screening.radiographs.prepare import prepare
+
+        Image.MAX_IMAGE_PIXELS = None  # `max_pixels` takes its place: it is checked earlier, and can be set.
         limits = DecodeLimits(**options)
         restrict(limits.memory_bytes)
         frames.write(answers, {"ready": True})
-        serve_decoding(requests, answers, limits)
+        serve_decoding(requests, answers, limits, prepare)
     else:
         file = os.fdopen(options.pop("fd"), "rb")
         container_limits = ContainerLimits(**options)
@@ -69,7 +75,7 @@ def allow_processor_time(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (until if hard == resource.RLIM_INFINITY else min(until, hard), hard))
 
 
-def serve_decoding(requests: BinaryIO, answers: BinaryIO, limits: DecodeLimits) -> None:
+def serve_decoding(requests: BinaryIO, answers: BinaryIO, limits: DecodeLimits, prepare: Prepare) -> None:
     """Answer requests until the parent closes the pipe."""
     while (request := frames.read(requests, limits.max_file_bytes + 1)) is not None:
         header, parts = request

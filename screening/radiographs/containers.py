@@ -1,11 +1,14 @@
 """Zip and tar files, member by member, under limits. Standard library only; run it where a crash costs nothing else."""
 
+import bz2
+import gzip
+import io
 import lzma
 import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, BinaryIO
 
@@ -42,7 +45,7 @@ def members(file: BinaryIO, limits: ContainerLimits) -> Iterator[Member]:
     if kind is None or not kind.is_container:
         raise Unscreenable("not_an_image", "This is not a zip or tar archive. Send it as it is, not as an archive.")
     allowance = _Allowance(limits, packed_bytes=os.fstat(file.fileno()).st_size)
-    yield from _zip_members(file, allowance) if kind is Kind.ZIP else _tar_members(file, allowance)
+    yield from _zip_members(file, allowance) if kind is Kind.ZIP else _tar_members(file, kind, allowance)
 
 
 class _Allowance:
@@ -77,16 +80,12 @@ class _Allowance:
     def is_out_of_ratio(self, unpacked: int, packed: int) -> bool:
         return unpacked > self.limits.ratio_free_bytes and unpacked > self.limits.max_ratio * max(1, packed)
 
-    def read(self, stream: IO[bytes], packed: int | None = None) -> bytes:
-        """Read a member to its end, counting. Raises Unscreenable where this member alone is too large."""
+    def read(self, stream: IO[bytes]) -> bytes:
+        """Read a zip member to its end, counting. The zip reader stops at the size that was checked before."""
         got = bytearray()
         while piece := stream.read(_PIECE):
             self.count_bytes(len(piece))
             got += piece
-            if len(got) > self.limits.max_member_bytes:
-                raise too_large(len(got), self.limits.max_member_bytes)
-            if packed is not None and self.is_out_of_ratio(len(got), packed):
-                raise _bomb()
         return bytes(got)
 
 
@@ -123,32 +122,31 @@ def _zip_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allowance: _Al
         return Member(name, problem=problem)
     try:
         with archive.open(entry) as stream:
-            return _judged(name, allowance.read(stream, entry.compress_size))
+            return _judged(name, allowance.read(stream))
     except NotImplementedError:
         problem = Unscreenable(
             "unsupported", "This file is packed by an unusual method. Pack the archive as plain zip."
         )
-    except Unscreenable as error:
-        if error.code == "bomb":
-            raise
-        problem = error
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError):
         problem = damaged("file inside the archive")
     return Member(name, problem=problem)
 
 
-def _tar_members(file: BinaryIO, allowance: _Allowance) -> Iterator[Member]:
+def _tar_members(file: BinaryIO, kind: Kind, allowance: _Allowance) -> Iterator[Member]:
+    stream = _Unpacked(_UNPACKERS[kind](file), allowance)
     seen = False
     try:
-        with tarfile.open(fileobj=file, mode="r|*", encoding="utf-8", errors="surrogateescape") as archive:
+        with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:
             for entry in archive:
                 seen = True
                 allowance.count_member()
-                # A member that is not read is inflated all the same, so it counts all the same.
                 member = _tar_member(archive, entry, allowance)
                 archive.members = []  # type: ignore[attr-defined]  # Streaming needs no table of what went by.
                 if member is not None:
                     yield member
+            # A whole archive ends with blocks of zeros, but tarfile takes a lost end for one.
+            if stream.position < archive.offset + tarfile.BLOCKSIZE:
+                raise cut_off(None)
     except tarfile.ReadError as error:
         if not seen and "unexpected end" not in str(error):
             raise Unscreenable(
@@ -161,9 +159,30 @@ def _tar_members(file: BinaryIO, allowance: _Allowance) -> Iterator[Member]:
         raise damaged("archive") from None
 
 
+class _Unpacked(io.RawIOBase):
+    """A tar file after its decompression. Everything that comes out counts, headers and skipped members too."""
+
+    def __init__(self, source: io.BufferedIOBase | IO[bytes], allowance: _Allowance) -> None:
+        self._source, self._allowance = source, allowance
+        self.position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._source.read(size)
+        self.position += len(piece)
+        self._allowance.count_bytes(len(piece))
+        return piece
+
+
+_UNPACKERS: dict[Kind, Callable[[BinaryIO], io.BufferedIOBase | IO[bytes]]] = {
+    Kind.TAR: lambda file: file,
+    Kind.TAR_GZ: lambda file: gzip.GzipFile(fileobj=file),
+    Kind.TAR_BZ2: bz2.BZ2File,
+    Kind.TAR_XZ: lzma.LZMAFile,
+}
+
+
 def _tar_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, allowance: _Allowance) -> Member | None:
     if entry.isdir() or _is_litter(entry.name):
-        allowance.count_bytes(entry.size)
         return None
     problem = _bad_name(entry.name)
     if problem is None and (not entry.isreg() or entry.issparse()):
@@ -172,9 +191,8 @@ def _tar_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, allowance: _Al
         problem = too_large(entry.size, allowance.limits.max_member_bytes)
     stream = archive.extractfile(entry) if problem is None else None
     if problem is not None or stream is None:
-        allowance.count_bytes(entry.size)
         return Member(_shown(entry.name), problem=problem or _not_a_file())
-    data = allowance.read(stream)
+    data = stream.read()
     if len(data) < entry.size:
         raise cut_off(None)
     return _judged(_shown(entry.name), data)

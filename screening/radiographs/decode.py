@@ -2,7 +2,6 @@
 
 import warnings
 
-from screening.radiographs.dicom import decode_dicom
 from screening.radiographs.greys import WORKING_SIDE, Radiograph
 from screening.radiographs.jpeg import decode_jpeg
 from screening.radiographs.limits import DecodeLimits
@@ -11,7 +10,15 @@ from screening.radiographs.problems import Unscreenable, too_large
 from screening.radiographs.sniff import HEAD_BYTES, Kind, sniff, why_refused
 from screening.radiographs.tiff import decode_tiff
 
-_DECODERS = {Kind.JPEG: decode_jpeg, Kind.PNG: decode_png, Kind.TIFF: decode_tiff, Kind.DICOM: decode_dicom}
+
+def _decode_dicom(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
+    # The DICOM libraries take longer to load than all others together, and many runs hold none.
+    from screening.radiographs.dicom import decode_dicom
+
+    return decode_dicom(data, max_pixels, at_least)
+
+
+_DECODERS = {Kind.JPEG: decode_jpeg, Kind.PNG: decode_png, Kind.TIFF: decode_tiff, Kind.DICOM: _decode_dicom}
 
 
 def decode(data: bytes, limits: DecodeLimits, at_least: int = WORKING_SIDE) -> Radiograph:

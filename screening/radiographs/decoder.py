@@ -10,7 +10,7 @@ from typing import Self
 
 from screening.radiographs.facts import Facts, Prepared
 from screening.radiographs.frames import BrokenFrame, Frame
-from screening.radiographs.limited import ChildDied, ChildTimeout, LimitedChild, took_too_long
+from screening.radiographs.limited import ChildDied, ChildTimeout, LimitedChild, crashed, took_too_long
 from screening.radiographs.limits import DecodeLimits
 from screening.radiographs.problems import Unscreenable, too_large
 from screening.radiographs.rendition_spec import RenditionSpec
@@ -49,9 +49,12 @@ class Decoder:
         except ChildTimeout:
             self.close()
             raise took_too_long() from None
-        except (ChildDied, BrokenFrame):
+        except ChildDied:
             self._child = None
             raise child.why_it_died() from None
+        except BrokenFrame:
+            self.close()
+            raise crashed("answers that make no sense") from None
         except BaseException:
             # An interrupt in the middle of a frame leaves the pipe out of step.
             self.close()

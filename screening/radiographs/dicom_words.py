@@ -4,8 +4,10 @@ Free text can name a person, so a value leaves only as a word from these lists, 
 """
 
 import re
+from typing import TYPE_CHECKING
 
-from pydicom.dataset import Dataset
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 RADIOGRAPHS = frozenset({"CR", "DX", "RG"})
 
@@ -104,7 +106,7 @@ _VIEWS = {
 _LATERALITIES = {"L": "left", "R": "right", "B": "both"}
 
 
-def body_part(dataset: Dataset) -> str:
+def body_part(dataset: "Dataset") -> str:
     """One word for the examined body part, empty where the header has none that is in the list."""
     for text in (_text(dataset, "BodyPartExamined"), _meaning(dataset, "AnatomicRegionSequence")):
         letters = re.sub(r"[^A-Z]", "", text.upper())
@@ -114,7 +116,7 @@ def body_part(dataset: Dataset) -> str:
     return ""
 
 
-def view(dataset: Dataset) -> str:
+def view(dataset: "Dataset") -> str:
     """One of "frontal", "lateral", "oblique" and "axial", or empty."""
     for text in (_text(dataset, "ViewPosition"), _meaning(dataset, "ViewCodeSequence")):
         words = set(re.split(r"[^A-Z]+", text.upper().replace("-", "")))
@@ -124,7 +126,7 @@ def view(dataset: Dataset) -> str:
     return ""
 
 
-def laterality(dataset: Dataset) -> str:
+def laterality(dataset: "Dataset") -> str:
     """One of "left", "right" and "both", or empty."""
     for keyword in ("ImageLaterality", "Laterality"):
         found = _LATERALITIES.get(_text(dataset, keyword).strip().upper())
@@ -133,7 +135,7 @@ def laterality(dataset: Dataset) -> str:
     return ""
 
 
-def study_uid(dataset: Dataset) -> str:
+def study_uid(dataset: "Dataset") -> str:
     """The raw identifier of the study, empty where it is missing or is not of a UID's form."""
     found = _text(dataset, "StudyInstanceUID").strip()
     return found if re.fullmatch(r"[0-9.]{1,64}", found) else ""
@@ -148,11 +150,11 @@ def name_of_modality(code: str) -> str:
     )
 
 
-def _text(dataset: Dataset, keyword: str) -> str:
+def _text(dataset: "Dataset", keyword: str) -> str:
     value = dataset.get(keyword)
     return value if isinstance(value, str) else ""
 
 
-def _meaning(dataset: Dataset, keyword: str) -> str:
+def _meaning(dataset: "Dataset", keyword: str) -> str:
     sequence = dataset.get(keyword)
     return _text(sequence[0], "CodeMeaning") if sequence else ""

@@ -107,10 +107,7 @@ class LimitedChild:
         if status == -signal.SIGXCPU:
             return took_too_long()
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"status {status}"
-        return Unscreenable(
-            "crashed",
-            f"Decoding this file ended the decoder ({name}). Export it again; if it happens again, tell the operator.",
-        )
+        return crashed(name)
 
     def _read(self, size: int, deadline: float) -> bytes:
         got = bytearray()
@@ -135,6 +132,13 @@ class LimitedChild:
 
 def child_command(task: str, options: dict[str, Any]) -> list[str]:
     return [sys.executable, "-P", "-m", "screening.radiographs.child", task, json.dumps(options)]
+
+
+def crashed(how: str) -> Unscreenable:
+    return Unscreenable(
+        "crashed",
+        f"Decoding this file ended the decoder ({how}). Export it again; if it happens again, tell the operator.",
+    )
 
 
 def took_too_long() -> Unscreenable:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from screening.radiographs.containers import Member
 from screening.radiographs.frames import BrokenFrame
-from screening.radiographs.limited import ChildDied, ChildTimeout, LimitedChild, took_too_long
+from screening.radiographs.limited import ChildDied, ChildTimeout, LimitedChild, crashed, took_too_long
 from screening.radiographs.limits import ContainerLimits
 from screening.radiographs.problems import Unscreenable
 
@@ -37,7 +37,9 @@ def unpack(path: Path, limits: ContainerLimits | None = None) -> Iterator[Member
             yield Member(header["name"], parts[0] if parts else None, problem)
     except ChildTimeout:
         raise took_too_long() from None
-    except (ChildDied, BrokenFrame):
+    except ChildDied:
         raise child.why_it_died() from None
+    except BrokenFrame:
+        raise crashed("answers that make no sense") from None
     finally:
         child.kill()

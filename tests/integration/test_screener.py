@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import func, select
 
-import worker.screen
+import worker.engines
 from screening.database.tables import Job, Prediction
 from screening.inference.bundle import Bundle, BundleError
 from screening.inference.engine import NotFiniteError, Precision, Predictions
@@ -61,8 +61,8 @@ def screener_with(
     monkeypatch: pytest.MonkeyPatch, made: Installation, trouble: Callable[[NDArray[np.uint8]], None]
 ) -> tuple[Screener, BrightnessEngine]:
     engine = BrightnessEngine(64, trouble)
-    monkeypatch.setattr(worker.screen, "open_engine", lambda *_: engine)
-    monkeypatch.setattr(worker.screen, "check_against_golden", lambda *_: SelfCheck(0.0, 0.0, 1))
+    monkeypatch.setattr(worker.engines, "open_engine", lambda *_: engine)
+    monkeypatch.setattr(worker.engines, "check_against_golden", lambda *_: SelfCheck(0.0, 0.0, 1))
     return Screener(made.system, "screen@test", 1), engine
 
 
@@ -167,7 +167,7 @@ def test_a_checkpoint_that_fails_its_self_check_is_not_served(
     def refuse(*_: object) -> None:
         raise BundleError("golden tensors differ by 0.3")
 
-    monkeypatch.setattr(worker.screen, "check_against_golden", refuse)
+    monkeypatch.setattr(worker.engines, "check_against_golden", refuse)
     assert screener.screen_slice(lambda: False) is False
     screener.close()
     assert engine.batches == []
