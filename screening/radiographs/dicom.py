@@ -166,7 +166,8 @@ def _check_picture(dataset: Dataset, data: bytes, max_pixels: int) -> None:
         )
     if rows * columns > max_pixels:
         raise too_many_pixels(columns, rows, max_pixels)
-    if not rows or not columns or not 1 <= stored <= allocated or allocated not in (8, 16, 32):
+    in_place = 1 <= stored <= dataset.HighBit + 1 <= allocated
+    if not rows or not columns or not in_place or allocated not in (8, 16, 32):
         raise Unscreenable(
             "unsupported",
             f"This DICOM file stores {stored} bits in {allocated}, which is not read here. Export it as 8 to 16 bits.",

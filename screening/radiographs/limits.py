@@ -14,7 +14,7 @@ class DecodeLimits:
     max_pixels: int = 100_000_000
     """Rows times columns, checked against the header before anything is decoded."""
     memory_bytes: int = 2 * GIB
-    """Address space of the child. Decoding 100 million pixels of 16 bits takes about half of the default."""
+    """Address space of the child. A picture of 100 million pixels takes up to 0.9 GB here, whatever its format."""
     seconds: float = 30.0
     """Wall-clock time for one file, from sending its bytes to having its pictures."""
     files_per_child: int = 2000

@@ -264,6 +264,7 @@ def damaged_stream() -> bytes:
         (lambda: dicom(Rows=60_000, Columns=60_000), "too_many_pixels", "60,000 x 60,000"),
         (lambda: dicom(Rows=None), "damaged", "DICOM file"),
         (lambda: dicom(BitsStored=40), "unsupported", "40 bits"),
+        (lambda: dicom(HighBit=65280), "unsupported", "12 bits in 16"),
         (lambda: dicom(np.zeros((200, 200), np.uint16)), "no_contrast", "one grey"),
         (lambda: dicom(Modality=None, SOPClassUID="1.2.840.10008.1.3.10"), "no_picture", "DICOMDIR"),
         (lambda: dicom(PixelData=DEEP.tobytes()[: DEEP.nbytes * 41 // 100]), "truncated", "41%"),
