@@ -19,6 +19,7 @@ Weights = dict[str, NDArray[np.float16]]
 
 STAGES = ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2))
 """(channels in, channels out, stride) of ResNet-18's four stages of two basic blocks."""
+LEVELS_PER_DEVIATION = 32
 EPSILON = 1e-5
 """torchvision's batch normalisation default."""
 
@@ -83,9 +84,10 @@ def _random_weights(rng: np.random.Generator) -> Weights:
     weights: Weights = {}
 
     def conv(name: str, into: int, out: int, kernel: int) -> None:
-        spread = np.float32(np.sqrt(2 / (into * kernel * kernel)))
-        values = rng.standard_normal((out, into, kernel, kernel), np.float32) * spread
-        weights[f"{name}.weight"] = values.astype(np.float16)
+        # Filters lie on an 8-bit grid, as the exporter leaves them, so that the graph can store them in 8 bits.
+        step = 2.0 ** np.round(np.log2(np.sqrt(2 / (into * kernel * kernel)) / LEVELS_PER_DEVIATION))
+        whole = np.rint(rng.standard_normal((out, into, kernel, kernel), np.float32) * LEVELS_PER_DEVIATION)
+        weights[f"{name}.weight"] = (np.clip(whole, -127, 127) * step).astype(np.float16)
 
     def norm(name: str, channels: int, gain: float) -> None:
         weights[f"{name}.weight"] = (gain * rng.uniform(0.8, 1.2, channels)).astype(np.float16)
@@ -119,9 +121,12 @@ def _graph(weights: Weights, side: int) -> ov.Model:
     def unit(x: Any, conv: str, norm: str, stride: int) -> Any:
         kernel = values[f"{conv}.weight"]
         pad = [kernel.shape[-1] // 2] * 2
+        step = np.abs(kernel[kernel != 0]).min()
+        whole = ops.convert(ops.constant(np.rint(kernel / step).astype(np.int8)), "f32")
+        filters = ops.multiply(whole, ops.constant(np.full((len(kernel), 1, 1, 1), step, np.float32)))
         gain = values[f"{norm}.weight"] / np.sqrt(values[f"{norm}.running_var"] + EPSILON)
         shift = values[f"{norm}.bias"] - values[f"{norm}.running_mean"] * gain
-        x = ops.convolution(x, ops.constant(kernel), [stride] * 2, pad, pad, [1, 1])
+        x = ops.convolution(x, filters, [stride] * 2, pad, pad, [1, 1])
         return ops.add(ops.multiply(x, gain.reshape(1, -1, 1, 1)), shift.reshape(1, -1, 1, 1))
 
     renditions = ops.parameter(ov.PartialShape([-1, 1, side, side]), np.uint8, name="renditions")

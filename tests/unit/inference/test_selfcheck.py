@@ -16,7 +16,7 @@ Alter = Callable[[Callable[[Path], None]], Bundle]
 
 
 def test_an_honest_bundle_passes(bundle: Bundle) -> None:
-    result = check_against_golden(open_engine("openvino", bundle, "fp32", threads=1), bundle, "fp32")
+    result = check_against_golden(open_engine("openvino", bundle, "fp32", threads=2), bundle, "fp32")
     assert result.renditions == 6
     assert result.difference < 1e-4
     assert result.map_difference < 1e-4
