@@ -9,6 +9,9 @@ import structlog
 def set_up_logs(level: str) -> None:
     """Send structlog's events and the standard library's records to standard error in one format."""
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # One line for each wake-up would drown what matters.
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -57,6 +57,18 @@ class LoadedBatch:
     pictures: NDArray[np.uint8] | None = None
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A checkpoint that this worker could not serve; it is tried again after a while."""
+
+    reason: str
+    at: float
+
+    @property
+    def holds(self) -> bool:
+        return time.monotonic() - self.at < REFUSED_FOR_S
+
+
 @dataclass
 class ScreenStatistics:
     """What the system page and the metrics show of a screen worker."""
@@ -84,20 +96,25 @@ class Screener:
         self._settings = system.settings
         self._name = name
         self._engines = Engines(system, engine_threads)
-        self._refused: dict[str, float] = {}
+        self._refused: dict[str, Refusal] = {}
         self._loading = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="claim")
         self.statistics = ScreenStatistics()
 
     def details(self) -> dict[str, object]:
         """What this worker is running on, for its heartbeat."""
-        return {**self._engines.details(), **self.statistics.as_details()}
+        refused = {key: refusal.reason for key, refusal in self._refused.items() if refusal.holds}
+        return {**self._engines.details(), **self.statistics.as_details(), "refused": refused}
 
     def warm_up(self) -> None:
         """Load and check the active checkpoint before the first job asks for it."""
         with self._system.database.read() as session:
             active = checkpoints.active(session).id
-        self._engines.get(active)
+        try:
+            self._engines.get(active)
+        except (BundleError, EngineError) as error:
+            log.error("checkpoint refused", checkpoint=active, error=str(error))
+            self._refused[active] = Refusal(str(error), time.monotonic())
 
     def screen_slice(self, should_stop: Callable[[], bool]) -> bool:
         """Screen until nothing is left, the slice is over, or a stop is asked for. Returns whether work may be left."""
@@ -135,7 +152,7 @@ class Screener:
             return self._load(claim, self._engines.get(claim.checkpoint_id))
         except (BundleError, EngineError) as error:
             log.error("checkpoint refused", checkpoint=claim.checkpoint_id, error=str(error))
-            self._refused[claim.checkpoint_id] = time.monotonic()
+            self._refused[claim.checkpoint_id] = Refusal(str(error), time.monotonic())
             self._release(claim, tried=False)
             return None
         except StorageError as error:
@@ -148,7 +165,7 @@ class Screener:
             raise
 
     def _claim(self) -> BatchClaim | None:
-        refused = {key for key, at in self._refused.items() if time.monotonic() - at < REFUSED_FOR_S}
+        refused = {key for key, refusal in self._refused.items() if refusal.holds}
 
         def claim(session: Session) -> BatchClaim | None:
             now = self._system.clock()
