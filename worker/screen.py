@@ -3,70 +3,26 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
-from screening.inference.bundle import BundleError
-from screening.inference.engine import EngineError, NotFiniteError, Predictions
+from screening.inference.engine import NotFiniteError, Predictions
 from screening.inference.maps import pack_map
-from screening.ledger.lease import Lease
-from screening.ledger.preparing import waiting_renditions
-from screening.ledger.remaking import remake_rendition
-from screening.ledger.screening import (
-    BatchClaim,
-    Outcome,
-    claim_batch,
-    fail_scan,
-    queued_up_to,
-    record_batch,
-    release_jobs,
-    renew,
-)
-from screening.ledger.sweeping import complete_runs
+from screening.ledger.screening import Outcome, fail_scan, record_batch, renew
 from screening.queue import QueueName
-from screening.radiographs.rendition import content_box, fit_input
-from screening.radiographs.rendition_file import load_rendition
-from screening.storage import ObjectMissing, StorageError, rendition_key
+from screening.radiographs.rendition import content_box
 from screening.system import System
-from worker.engines import Engines, LoadedEngine
+from worker.batches import BatchLoader, LoadedBatch, close_runs
+from worker.engines import Engines
 from worker.transactions import committed
 
 log = structlog.get_logger()
 
-LOADING_THREADS = 4
-REFUSED_FOR_S = 60.0
 _NO_ANSWER = "The network gave no number for this picture. A person must look at it; please report it."
-
-
-@dataclass
-class LoadedBatch:
-    """A claimed batch whose renditions are in memory."""
-
-    claim: BatchClaim
-    loaded: LoadedEngine
-    scan_ids: list[str] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-    pictures: NDArray[np.uint8] | None = None
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A checkpoint that this worker could not serve; it is tried again after a while."""
-
-    reason: str
-    at: float
-
-    @property
-    def holds(self) -> bool:
-        return time.monotonic() - self.at < REFUSED_FOR_S
 
 
 @dataclass
@@ -96,30 +52,24 @@ class Screener:
         self._settings = system.settings
         self._name = name
         self._engines = Engines(system, engine_threads)
-        self._refused: dict[str, Refusal] = {}
-        self._loading = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
+        self._batches = BatchLoader(system, self._engines)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="claim")
         self.statistics = ScreenStatistics()
 
     def details(self) -> dict[str, object]:
         """What this worker is running on, for its heartbeat."""
-        refused = {key: refusal.reason for key, refusal in self._refused.items() if refusal.holds}
-        return {**self._engines.details(), **self.statistics.as_details(), "refused": refused}
+        return {**self._engines.details(), **self.statistics.as_details(), "refused": self._batches.refused}
 
     def warm_up(self) -> None:
         """Load and check the active checkpoint before the first job asks for it."""
         with self._system.database.read() as session:
             active = checkpoints.active(session).id
-        try:
-            self._engines.get(active)
-        except (BundleError, EngineError) as error:
-            log.error("checkpoint refused", checkpoint=active, error=str(error))
-            self._refused[active] = Refusal(str(error), time.monotonic())
+        self._batches.warm_up(active)
 
     def screen_slice(self, should_stop: Callable[[], bool]) -> bool:
         """Screen until nothing is left, the slice is over, or a stop is asked for. Returns whether work may be left."""
         end = time.monotonic() + self._settings.slice_s
-        batch = self._load_next(should_stop)
+        batch = self._batches.next()
         if batch is None:
             return False
         if len(batch.claim.scan_ids) >= self._settings.batch_size:
@@ -128,7 +78,7 @@ class Screener:
         handed_back = False
         while batch is not None:
             last = should_stop() or time.monotonic() >= end
-            following = None if last else self._ahead.submit(self._load_next, should_stop)
+            following = None if last else self._ahead.submit(self._batches.next)
             try:
                 handed_back |= not self._screen(batch)
             finally:
@@ -139,83 +89,7 @@ class Screener:
 
     def close(self) -> None:
         self._ahead.shutdown()
-        self._loading.shutdown()
-
-    def _load_next(self, should_stop: Callable[[], bool]) -> LoadedBatch | None:
-        claim = self._claim()
-        if claim is None:
-            return None
-        try:
-            if not claim.scan_ids:
-                self._close_runs()
-                return self._load_next(should_stop)
-            return self._load(claim, self._engines.get(claim.checkpoint_id))
-        except (BundleError, EngineError) as error:
-            log.error("checkpoint refused", checkpoint=claim.checkpoint_id, error=str(error))
-            self._refused[claim.checkpoint_id] = Refusal(str(error), time.monotonic())
-            self._release(claim, tried=False)
-            return None
-        except StorageError as error:
-            # Nobody's fault here: the sweeper wakes the workers again when storage answers.
-            log.error("storage does not answer", error=str(error))
-            self._release(claim, tried=False)
-            return None
-        except BaseException:
-            self._release(claim, tried=False)
-            raise
-
-    def _claim(self) -> BatchClaim | None:
-        refused = {key for key, refusal in self._refused.items() if refusal.holds}
-
-        def claim(session: Session) -> BatchClaim | None:
-            now = self._system.clock()
-            lease = Lease.new(now, self._settings.lease_s)
-            return claim_batch(session, lease, now, self._settings.batch_size, refused)
-
-        self._linger()
-        return committed(self._system.database, claim)
-
-    def _linger(self) -> None:
-        """Wait a moment for a fuller batch, where more scans are being prepared."""
-        if self._settings.linger_ms == 0:
-            return
-        with self._system.database.read() as session:
-            size = self._settings.batch_size
-            short = 0 < queued_up_to(session, size) < size and waiting_renditions(session)
-        if short:
-            time.sleep(self._settings.linger_ms / 1000)
-
-    def _load(self, claim: BatchClaim, loaded: LoadedEngine) -> LoadedBatch:
-        batch = LoadedBatch(claim, loaded)
-        spec = loaded.bundle.rendition
-        fetch = partial(self._fetch, spec.hash)
-        squares = []
-        for scan_id, picture in zip(claim.scan_ids, self._loading.map(fetch, claim.scan_ids), strict=True):
-            if picture is None or max(picture.shape) != spec.side:
-                self._send_back(claim.lease, scan_id, spec.hash)
-                continue
-            batch.scan_ids.append(scan_id)
-            batch.sizes.append((picture.shape[0], picture.shape[1]))
-            squares.append(fit_input(picture, spec.side))
-        batch.pictures = np.stack(squares) if squares else None
-        return batch
-
-    def _fetch(self, spec: str, scan_id: str) -> NDArray[np.uint8] | None:
-        """The rendition, or None where it is gone or unreadable and must be made again."""
-        try:
-            return load_rendition(self._system.storage.get(rendition_key(scan_id, spec)))
-        except (ObjectMissing, ValueError):
-            return None
-
-    def _send_back(self, lease: Lease, scan_id: str, spec: str) -> None:
-        log.warning("rendition is missing, it will be made again", scan=scan_id)
-        committed(
-            self._system.database,
-            lambda session: remake_rendition(
-                session, lease, self._system.clock(), scan_id, spec, self._settings.max_attempts
-            ),
-        )
-        self._system.waker.wake(QueueName.PREPARE)
+        self._batches.close()
 
     def _screen(self, batch: LoadedBatch) -> bool:
         """Screen one batch and record it; False where it was handed back to be tried in smaller ones."""
@@ -231,10 +105,10 @@ class Screener:
         except Exception:
             # Attempts were counted by the claim: the batch comes back smaller, until the culprit is alone.
             log.exception("batch failed", size=len(batch.scan_ids))
-            self._release(claim, tried=True)
+            self._batches.release(claim, tried=True)
             return False
         if predictions is None:
-            self._close_runs()
+            close_runs(self._system)
             return True
         side = loaded.bundle.rendition.side
         outcomes = [
@@ -256,7 +130,7 @@ class Screener:
             )
 
         recorded = committed(self._system.database, record)
-        self._close_runs()
+        close_runs(self._system)
         self.statistics.batches += 1
         self.statistics.scans += recorded
         self.statistics.busy_s += time.monotonic() - started
@@ -284,22 +158,3 @@ class Screener:
         batch.scan_ids = [batch.scan_ids[row] for row in kept]
         batch.sizes = [batch.sizes[row] for row in kept]
         batch.pictures = batch.pictures[kept] if batch.pictures is not None and kept else None
-
-    def _close_runs(self) -> None:
-        # In a transaction of its own: of two workers that record the last two batches, the later one sees both.
-        committed(self._system.database, lambda session: complete_runs(session, self._system.clock()))
-
-    def _release(self, claim: BatchClaim, *, tried: bool) -> None:
-        try:
-            committed(
-                self._system.database,
-                lambda session: release_jobs(
-                    session,
-                    claim.lease,
-                    tried=tried,
-                    max_attempts=self._settings.max_attempts,
-                    now=self._system.clock(),
-                ),
-            )
-        except SQLAlchemyError as error:
-            log.warning("batch not released, its lease will expire", error=str(error))

@@ -1,0 +1,186 @@
+"""Batches: claimed from the ledger, their renditions loaded, handed back where that fails."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from screening.inference.bundle import BundleError
+from screening.inference.engine import EngineError
+from screening.ledger.lease import Lease
+from screening.ledger.preparing import waiting_renditions
+from screening.ledger.remaking import remake_rendition
+from screening.ledger.screening import BatchClaim, claim_batch, queued_up_to, release_jobs
+from screening.ledger.sweeping import complete_runs
+from screening.queue import QueueName
+from screening.radiographs.rendition import fit_input
+from screening.radiographs.rendition_file import load_rendition
+from screening.storage import ObjectMissing, StorageError, rendition_key
+from screening.system import System
+from worker.engines import Engines, LoadedEngine
+from worker.transactions import committed
+
+log = structlog.get_logger()
+
+LOADING_THREADS = 4
+REFUSED_FOR_S = 60.0
+
+
+@dataclass
+class LoadedBatch:
+    """A claimed batch whose renditions are in memory."""
+
+    claim: BatchClaim
+    loaded: LoadedEngine
+    scan_ids: list[str] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    pictures: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A checkpoint that this worker could not serve; it is tried again after a while."""
+
+    reason: str
+    at: float
+
+    @property
+    def holds(self) -> bool:
+        return time.monotonic() - self.at < REFUSED_FOR_S
+
+
+class BatchLoader:
+    """Claims one batch after the other and loads what the engine needs of it."""
+
+    def __init__(self, system: System, engines: Engines) -> None:
+        self._system = system
+        self._settings = system.settings
+        self._engines = engines
+        self._refused: dict[str, Refusal] = {}
+        self._threads = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Checkpoints that are not served at present, and why."""
+        return {key: refusal.reason for key, refusal in dict(self._refused).items() if refusal.holds}
+
+    def warm_up(self, checkpoint_id: str) -> None:
+        """Load an engine before the first job asks for it; what cannot be served is noted as refused."""
+        try:
+            self._engines.get(checkpoint_id)
+        except (BundleError, EngineError) as error:
+            self._refuse(checkpoint_id, error)
+
+    def next(self) -> LoadedBatch | None:
+        """The next batch, or None where nothing can be screened now."""
+        while True:
+            claim = self._claim()
+            if claim is None:
+                return None
+            if claim.scan_ids:
+                return self._load_or_release(claim)
+            # All that was claimed had been screened by another run in the meantime.
+            close_runs(self._system)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+
+    def release(self, claim: BatchClaim, *, tried: bool) -> None:
+        """Hand a batch back; where even that fails, its lease will expire."""
+        try:
+            committed(
+                self._system.database,
+                lambda session: release_jobs(
+                    session,
+                    claim.lease,
+                    tried=tried,
+                    max_attempts=self._settings.max_attempts,
+                    now=self._system.clock(),
+                ),
+            )
+        except SQLAlchemyError as error:
+            log.warning("batch not released, its lease will expire", error=str(error))
+
+    def _load_or_release(self, claim: BatchClaim) -> LoadedBatch | None:
+        try:
+            return self._load(claim, self._engines.get(claim.checkpoint_id))
+        except (BundleError, EngineError) as error:
+            self._refuse(claim.checkpoint_id, error)
+            self.release(claim, tried=False)
+            return None
+        except StorageError as error:
+            # Nobody's fault here: the sweeper wakes the workers again when storage answers.
+            log.error("storage does not answer", error=str(error))
+            self.release(claim, tried=False)
+            return None
+        except BaseException:
+            self.release(claim, tried=False)
+            raise
+
+    def _refuse(self, checkpoint_id: str, error: Exception) -> None:
+        log.error("checkpoint refused", checkpoint=checkpoint_id, error=str(error))
+        self._refused[checkpoint_id] = Refusal(str(error), time.monotonic())
+
+    def _claim(self) -> BatchClaim | None:
+        refused = self.refused.keys()
+
+        def claim(session: Session) -> BatchClaim | None:
+            now = self._system.clock()
+            lease = Lease.new(now, self._settings.lease_s)
+            return claim_batch(session, lease, now, self._settings.batch_size, refused)
+
+        self._linger()
+        return committed(self._system.database, claim)
+
+    def _linger(self) -> None:
+        """Wait a moment for a fuller batch, where more scans are being prepared."""
+        if self._settings.linger_ms == 0:
+            return
+        with self._system.database.read() as session:
+            size = self._settings.batch_size
+            short = 0 < queued_up_to(session, size) < size and waiting_renditions(session)
+        if short:
+            time.sleep(self._settings.linger_ms / 1000)
+
+    def _load(self, claim: BatchClaim, loaded: LoadedEngine) -> LoadedBatch:
+        batch = LoadedBatch(claim, loaded)
+        spec = loaded.bundle.rendition
+        fetch = partial(self._fetch, spec.hash)
+        squares = []
+        for scan_id, picture in zip(claim.scan_ids, self._threads.map(fetch, claim.scan_ids), strict=True):
+            if picture is None or max(picture.shape) != spec.side:
+                self._send_back(claim.lease, scan_id, spec.hash)
+                continue
+            batch.scan_ids.append(scan_id)
+            batch.sizes.append((picture.shape[0], picture.shape[1]))
+            squares.append(fit_input(picture, spec.side))
+        batch.pictures = np.stack(squares) if squares else None
+        return batch
+
+    def _fetch(self, spec: str, scan_id: str) -> NDArray[np.uint8] | None:
+        """The rendition, or None where it is gone or unreadable and must be made again."""
+        try:
+            return load_rendition(self._system.storage.get(rendition_key(scan_id, spec)))
+        except (ObjectMissing, ValueError):
+            return None
+
+    def _send_back(self, lease: Lease, scan_id: str, spec: str) -> None:
+        log.warning("rendition is missing, it will be made again", scan=scan_id)
+        committed(
+            self._system.database,
+            lambda session: remake_rendition(
+                session, lease, self._system.clock(), scan_id, spec, self._settings.max_attempts
+            ),
+        )
+        self._system.waker.wake(QueueName.PREPARE)
+
+
+def close_runs(system: System) -> None:
+    """Close what is finished, in a transaction of its own: of two workers that record last, the later sees both."""
+    committed(system.database, lambda session: complete_runs(session, system.clock()))
