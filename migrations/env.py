@@ -1,5 +1,7 @@
 """Runs migrations: on the connection that the caller hands over, or on the database of the settings."""
 
+from typing import Literal
+
 from alembic import context
 from sqlalchemy import Connection
 
@@ -8,7 +10,7 @@ from screening.database.tables import Base, UtcDateTime
 from screening.settings import load_settings
 
 
-def _render(kind: str, value: object, _context: object) -> str | bool:
+def _render(kind: str, value: object, _context: object) -> str | Literal[False]:
     """Write the column type of moments as what the database sees, so that a migration needs nothing of ours."""
     if kind == "type" and isinstance(value, UtcDateTime):
         return "sa.DateTime(timezone=True)"

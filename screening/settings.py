@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     redis_url: str = ""
     """Default: the bundled Valkey server, which `screening up` starts and names here for the processes it starts."""
     storage_url: str = ""
-    """Default: a folder in the data folder. S3: s3://bucket/prefix, with `?endpoint=http://host:port` for other servers."""
+    """Default: a folder in the data folder. S3: s3://bucket/prefix, for other servers with `?endpoint=URL`."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)

@@ -79,32 +79,32 @@ def verify(which: str, form: str | None, engine: EngineKind | None, data: Path |
 
 
 @checkpoint.command("register")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--form", help="Which form of the bundle. [default: the bundle's own default]")
+@click.argument(
+    "folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
+@click.option("--form", help="Which form of the bundle. [default: SCREENING_FORM, or the bundle's own default]")
 @data_option
 @explained
-def register(folder: Path, form: str | None, data: Path | None) -> None:
-    """Make the checkpoint bundle in DIR known. The first one becomes active."""
+def register(folder: Path | None, form: str | None, data: Path | None) -> None:
+    """Make the checkpoint bundle in DIR known; without DIR, every released one (SCREENING_CHECKPOINT_DIR).
+
+    The first one of an installation becomes active.
+    """
     from screening import checkpoints
     from screening.clock import utc_now
     from screening.database.engine import Database
     from screening.storage import open_storage
+    from screening.supervisor.installation import released_bundles
 
     settings = settings_beside(data)
-    bundle = read_bundle(folder)
-    checkpoint_id, new = checkpoints.register(
-        Database(settings.resolved_database_url),
-        open_storage(settings.resolved_storage_url),
-        utc_now(),
-        bundle,
-        form or bundle.default_form,
-        ACTOR,
-    )
-    click.echo(
-        f"Registered {bundle.name} as {checkpoint_id}. `screening checkpoint activate {checkpoint_id}` puts it to use."
-        if new
-        else f"{bundle.name} is registered already, as {checkpoint_id}."
-    )
+    folders = [folder] if folder else released_bundles(settings.checkpoint_dir)
+    if not folders:
+        raise click.UsageError(f"{settings.checkpoint_dir} holds no checkpoint bundle. Name the folder of one.")
+    database, storage = Database(settings.resolved_database_url), open_storage(settings.resolved_storage_url)
+    for bundle in map(read_bundle, folders):
+        chosen = form or (bundle.default_form if settings.form == "auto" else settings.form)
+        checkpoint_id, new = checkpoints.register(database, storage, utc_now(), bundle, chosen, ACTOR)
+        click.echo(f"{bundle.name} {chosen} is registered{'' if new else ' already'}, as {checkpoint_id}.")
 
 
 @checkpoint.command("activate")

@@ -70,8 +70,7 @@ def run_for_admission(session: Session, run_id: int) -> Run:
 
     Its row is share-locked, so that nobody submits and completes the run between this look and the commit of a file.
     """
-    run = get_run(session, run_id)
-    session.refresh(run, with_for_update={"read": True})
+    run = get_run(session, run_id, share_locked=True)
     if run.submitted_at is not None or run.state not in (RunState.OPEN, RunState.PAUSED):
         raise Conflict("run_closed", f"Run {run_id} takes no more files; it is {run.state}. Open a new run for them.")
     return run

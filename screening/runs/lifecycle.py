@@ -1,6 +1,6 @@
 """Open, submit, pause, resume and cancel a run."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -39,9 +39,10 @@ def open_run(session: Session, now: datetime, name: str, lane: str, actor: str) 
     return run
 
 
-def get_run(session: Session, run_id: int) -> Run:
-    """Raises NotFound."""
-    run = session.get(Run, run_id) if 0 < run_id <= LARGEST_ID else None
+def get_run(session: Session, run_id: int, *, share_locked: bool = False) -> Run:
+    """The run; share-locked, nobody else changes it until this transaction ends. Raises NotFound."""
+    lock = {"read": True} if share_locked else None
+    run = session.get(Run, run_id, with_for_update=lock) if 0 < run_id <= LARGEST_ID else None
     if run is None:
         raise NotFound("unknown_run", f"There is no run {run_id}. Open one, or look at the list of runs.")
     return run
@@ -55,6 +56,11 @@ def list_runs(session: Session, limit: int = 50, before: int | None = None, sear
     if search:
         statement = statement.where(Run.name.icontains(search, autoescape=True))
     return session.scalars(statement).all()
+
+
+def run_names(session: Session, run_ids: Collection[int]) -> dict[int, str]:
+    rows = session.execute(select(Run.id, Run.name).where(Run.id.in_(run_ids)))
+    return {row.id: row.name for row in rows}
 
 
 def runs_in_state(session: Session, states: Sequence[RunState], limit: int) -> Sequence[Run]:

@@ -1,6 +1,5 @@
 """Objects in a local folder (or a shared file system)."""
 
-import os
 import secrets
 from pathlib import Path
 from typing import BinaryIO
@@ -29,7 +28,7 @@ class FolderStorage:
             return
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, target)
+            path.replace(target)
         except OSError as error:
             raise self._trouble(error) from error
 
@@ -40,7 +39,7 @@ class FolderStorage:
             temporary.write_bytes(data)
             target = self._path(key)
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary, target)
+            temporary.replace(target)
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise self._trouble(error) from error

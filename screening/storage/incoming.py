@@ -61,4 +61,4 @@ class IncomingFile:
         self._path.unlink(missing_ok=True)
 
     def _trouble(self, error: OSError) -> StorageError:
-        return StorageError(f"the temporary file {self._path} cannot be written ({error.strerror}); check the free space")
+        return StorageError(f"{self._path} cannot be written ({error.strerror}); check the free space")

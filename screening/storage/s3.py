@@ -17,7 +17,7 @@ _ABSENT = {"404", "NoSuchKey", "NotFound"}
 
 
 class S3Storage:
-    """One bucket, every key below `prefix`. An S3 object appears whole or not at all, so nothing temporary is stored."""
+    """One bucket, every key below `prefix`. An S3 object appears whole or not at all: nothing temporary is stored."""
 
     def __init__(self, bucket: str, prefix: str, endpoint: str | None, region: str | None) -> None:
         self._bucket = bucket

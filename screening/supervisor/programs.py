@@ -10,20 +10,24 @@ from screening.supervisor.orphans import MARK
 from screening.supervisor.processes import Program
 
 WEB = "web"
+QUEUES = ("prepare", "screen", "upkeep")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def portal_and_workers() -> list[Program]:
     """Web, prepare, screen, upkeep and beat, by the same commands as on many machines."""
-    worker = (sys.executable, "-m", "celery", "-A", "worker.app")
+    celery = (sys.executable, "-m", "celery", "-A", "worker.app")
     return [
         Program(WEB, (sys.executable, "-m", "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app")),
-        *(
-            Program(queue, (*worker, "worker", "-Q", queue, "--pool", "solo", "-n", f"{queue}@%h"))
-            for queue in ("prepare", "screen", "upkeep")
-        ),
-        Program("beat", (*worker, "beat", "-S", "celery.beat:Scheduler")),
+        *(Program(queue, (*celery, "worker", "-Q", queue, *_worker_options(queue))) for queue in QUEUES),
+        # Without a pid file: one that a killed beat left behind could keep the next one from starting.
+        Program("beat", (*celery, "beat", "-S", "celery.beat:Scheduler", "--pidfile=")),
     ]
+
+
+def _worker_options(queue: str) -> tuple[str, ...]:
+    """One task at a time in one process, and no talk among workers: what they share stands in SQL."""
+    return ("--pool", "solo", "-n", f"{queue}@%h", "--without-gossip", "--without-mingle")
 
 
 def resolved_environment(settings: Settings, folder: DataFolder, redis_url: str, secret_key: str) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """The command `screening up`: prepare the data folder, start everything, keep it alive, stop it in order."""
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from screening.clock import Clock, utc_now
 from screening.database.engine import Database
@@ -18,11 +19,13 @@ from screening.supervisor.orphans import stop_orphans
 from screening.supervisor.processes import Keeper, Supervisor
 from screening.supervisor.programs import portal_and_workers, process_environment, resolved_environment
 from screening.supervisor.readiness import check_port_is_free, why_not_ready
+from screening.supervisor.refusals import refused_checkpoints
 from screening.supervisor.signals import Signals
 from screening.supervisor.valkey import EmbeddedValkey, embed_valkey
 
 PATIENCE_S = 60.0
 """After this long without being ready the user is told why, once; starting goes on."""
+WATCH_EVERY_S = 5.0
 _OWNER_ONLY = 0o077
 
 
@@ -58,7 +61,10 @@ def up(settings: Settings, clock: Clock = utc_now) -> None:
             )
             try:
                 _start(supervisor, valkey)
-                _watch(supervisor, signals, settings, lambda: _welcome(settings, folder, database, clock))
+                _wait_until_ready(supervisor, signals, settings)
+                if not signals.stop_wanted:
+                    _welcome(settings, folder, database, clock)
+                _watch(supervisor, signals, database, clock)
             finally:
                 _say("Stopping ...")
                 supervisor.stop()
@@ -74,21 +80,32 @@ def _start(supervisor: Supervisor, valkey: EmbeddedValkey | None) -> None:
         valkey.wait_until_up(keeper)
 
 
-def _watch(supervisor: Supervisor, signals: Signals, settings: Settings, welcome: Callable[[], None]) -> None:
+def _wait_until_ready(supervisor: Supervisor, signals: Signals, settings: Settings) -> None:
     began = time.monotonic()
-    ready = told = False
+    told = False
+    while not signals.stop_wanted:
+        supervisor.look_after()
+        trouble = why_not_ready(settings.host, settings.port)
+        if trouble is None:
+            return
+        if not told and time.monotonic() - began > PATIENCE_S:
+            told = True
+            _say(f"Not ready after {PATIENCE_S:.0f} seconds: {trouble}. Still trying; the logs tell more.")
+        signals.wait(0.25)
+
+
+def _watch(supervisor: Supervisor, signals: Signals, database: Database, clock: Clock) -> None:
+    """Look after all processes until a signal asks to stop, and tell of each refused checkpoint once."""
+    told: set[str] = set()
     while not signals.stop_wanted:
         pause = supervisor.look_after()
-        if not ready:
-            trouble = why_not_ready(settings.host, settings.port)
-            ready = trouble is None
-            if ready:
-                welcome()
-            elif not told and time.monotonic() - began > PATIENCE_S:
-                told = True
-                _say(f"Not ready after {PATIENCE_S:.0f} seconds: {trouble}. Still trying; the logs tell more.")
-            pause = min(pause, 0.25)
-        signals.wait(pause)
+        # An answer that does not come costs nothing here: it is asked for again.
+        with contextlib.suppress(SQLAlchemyError), database.read() as session:
+            for checkpoint, reason in refused_checkpoints(session, clock()).items():
+                if checkpoint not in told:
+                    told.add(checkpoint)
+                    _say(f"The screen worker refuses the checkpoint {checkpoint}, so nothing is screened: {reason}.")
+        signals.wait(min(pause, WATCH_EVERY_S))
 
 
 def _welcome(settings: Settings, folder: DataFolder, database: Database, clock: Clock) -> None:

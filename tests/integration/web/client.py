@@ -12,7 +12,7 @@ def multipart(files: Sequence[tuple[str, bytes]]) -> tuple[bytes, str]:
     """(body, content type) of files as parts named "file"."""
     edge = uuid.uuid4().hex
     body = b"".join(
-        f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name.replace(chr(34), "%22")}"\r\n'
         f"Content-Type: application/octet-stream\r\n\r\n".encode()
         + data
         + b"\r\n"

@@ -6,7 +6,9 @@ import zipfile
 
 import pytest
 from PIL import Image
+from sqlalchemy import update
 
+from screening.database.tables import Checkpoint
 from tests.installation import phantom_png
 from tests.integration.web.conftest import Portal
 from tests.integration.web.screened import screen_everything
@@ -294,10 +296,6 @@ def test_a_request_over_the_limit_is_refused_whole(portal: Portal) -> None:
 
 
 def test_an_open_run_without_an_active_checkpoint_is_refused(portal: Portal) -> None:
-    from sqlalchemy import update
-
-    from screening.database.tables import Checkpoint
-
     with portal.system.database.write() as session:
         session.execute(update(Checkpoint).values(active=False))
     answer = portal.api().post("/api/v1/runs", {"name": "x"})

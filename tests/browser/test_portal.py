@@ -1,0 +1,197 @@
+"""The portal as people use it: sign in, drop files, watch, read; without a console error or a foreign request."""
+
+import base64
+import json
+import zipfile
+from io import BytesIO
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Live, Watched
+from tests.installation import phantom_png
+
+PATIENCE_MS = 90_000
+HOSTILE = '<img src=x onerror="document.title=1">\u202egnp.png'
+
+DROP = """
+([files, names]) => {
+  const transfer = new DataTransfer();
+  files.forEach((encoded, index) => {
+    const bytes = Uint8Array.from(atob(encoded), (sign) => sign.charCodeAt(0));
+    transfer.items.add(new File([bytes], names[index]));
+  });
+  document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+}
+"""
+
+
+STICKS_OUT = """
+() => {
+  const page = document.documentElement;
+  if (page.scrollWidth <= page.clientWidth) return [];
+  const elements = [...document.querySelectorAll("body *")].filter((element) => !element.closest(".scroll"));
+  const outside = elements.filter((element) => element.getBoundingClientRect().right > page.clientWidth + 1);
+  return [page.scrollWidth, ...outside.slice(0, 8).map((element) => element.outerHTML.slice(0, 120))];
+}
+"""
+
+
+def drop(page: Page, files: dict[str, bytes]) -> None:
+    """Drop files onto the upload page, as the browser does when a person lets go of them."""
+    page.evaluate(DROP, [[base64.b64encode(data).decode() for data in files.values()], list(files)])
+
+
+def upload(page: Page, live: Live, files: dict[str, bytes], name: str) -> None:
+    """Drop files, start, and wait for the page to have submitted the run."""
+    page.goto(f"{live.url}/runs/new")
+    page.fill("#name", name)
+    drop(page, files)
+    expect(page.locator("#start")).to_be_enabled()
+    page.click("#start")
+    expect(page.locator("#open")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_from_dropping_files_to_reading_the_worklist(live: Live, watched: Watched) -> None:
+    page = watched.page
+    archive = BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("inside/one.png", phantom_png(901))
+    files = {f"IMG_{n:04}.png": phantom_png(n) for n in range(20)}
+    files |= {HOSTILE: phantom_png(500), "notes.jpg": b"only text", "more.zip": archive.getvalue()}
+    upload(page, live, files, "Ward 7")
+    expect(page.locator("#legend")).to_have_text("received 22 · known already 0 · rejected 1 · not sent 0")
+    page.click("#open")
+    expect(page.locator("h1")).to_have_text("Ward 7")
+    # The page goes on by itself, without a reload.
+    expect(page.locator("#status")).to_have_attribute("data-state", "complete", timeout=PATIENCE_MS)
+    expect(page.locator("#status")).to_contain_text("22 of 22 screened")
+    expect(page.locator("#status")).to_contain_text("This is a text, not a radiograph.")
+    expect(page).to_have_title("Ward 7")
+    assert page.locator("[hx-get]").count() == 0
+
+    page.click("#worklist")
+    links = page.locator("#work a.open")
+    assert links.count() == 22
+    assert HOSTILE in [link.inner_text() for link in links.all()]
+    scores = [float(score.inner_text()) for score in page.locator("#work .score").all()]
+    assert scores == sorted(scores, reverse=True)
+
+    links.first.click()
+    picture = page.locator("img.original")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 180
+    overlay = page.locator("#map")
+    expect(overlay).to_be_hidden()
+    page.keyboard.press("m")
+    expect(overlay).to_be_visible()
+    assert overlay.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    page.keyboard.press("i")
+    expect(page.locator("#frame")).to_have_class("frame inverted")
+    first = page.url
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(lambda url: url != first)
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(first)
+
+
+def test_the_same_files_again_are_not_sent_again(live: Live, watched: Watched) -> None:
+    page = watched.page
+    files = {f"again_{n}.png": phantom_png(2000 + n) for n in range(6)}
+    upload(page, live, files, "first")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/files") else None)
+    upload(page, live, files, "second")
+    expect(page.locator("#legend")).to_have_text("received 0 · known already 6 · rejected 0 · not sent 0")
+    assert sent == []
+    page.click("#open")
+    expect(page.locator("#status")).to_contain_text("6 of 6 screened", timeout=PATIENCE_MS)
+
+
+def test_what_the_server_could_not_take_is_sent_again_on_request(live: Live, watched: Watched) -> None:
+    page = watched.page
+    refuse = True
+
+    def answer(route) -> None:  # type: ignore[no-untyped-def]
+        if refuse:
+            route.fulfill(status=409, body=json.dumps({"detail": "Not now. Try again."}))
+        else:
+            route.continue_()
+
+    page.route("**/files", answer)
+    page.goto(f"{live.url}/runs/new")
+    drop(page, {"one.png": phantom_png(3000)})
+    page.click("#start")
+    expect(page.locator("#retry")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#list")).to_contain_text("not sent: Not now. Try again.")
+    refuse = False
+    page.click("#retry")
+    expect(page.locator("#open")).to_be_visible(timeout=PATIENCE_MS)
+    # The refusals of this test are complaints of the browser, too.
+    watched.complaints[:] = [text for text in watched.complaints if "409" not in text]
+
+
+def test_thousands_of_files_are_listed_by_the_few_in_sight(live: Live, watched: Watched) -> None:
+    page = watched.page
+    page.goto(f"{live.url}/runs/new")
+    page.evaluate(
+        """() => {
+          const transfer = new DataTransfer();
+          for (let n = 0; n < 5000; n++) transfer.items.add(new File(["x"], `f${n}.jpg`));
+          const event = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
+          document.getElementById("drop").dispatchEvent(event);
+        }"""
+    )
+    expect(page.locator("#done")).to_contain_text("0 of 5,000 files", timeout=PATIENCE_MS)
+    assert page.locator("#list .row").count() < 60
+    page.locator("#list").evaluate("list => { list.scrollTop = list.scrollHeight; }")
+    expect(page.locator("#list")).to_contain_text("f4999.jpg")
+    assert page.locator("#list .row").count() < 60
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_no_page_has_a_serious_accessibility_problem(live: Live, watched: Watched, theme: str) -> None:
+    page = watched.page
+    upload(page, live, {"a.png": phantom_png(4000), "b.jpg": b"text"}, "accessible")
+    page.click("#open")
+    expect(page.locator("#status")).to_have_attribute("data-state", "complete", timeout=PATIENCE_MS)
+    run = page.url.removeprefix(live.url)
+    page.goto(f"{live.url}/worklist")
+    scan = page.locator("#work a.open").first.get_attribute("href")
+    page.context.add_cookies([{"name": "theme", "value": theme, "url": live.url}])
+    axe = Axe()
+    for path in ("/", "/runs", "/runs/new", run, "/worklist", scan, "/model", "/system", "/account", "/sign-in"):
+        page.goto(f"{live.url}{path}")
+        assert page.locator("html").get_attribute("data-theme") == theme
+        found = axe.run(page).response["violations"]
+        serious = [
+            f"{path}: {violation['id']} at {[node['target'] for node in violation['nodes'][:3]]}"
+            for violation in found
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_page_is_wider_than_the_screen(live: Live, watched: Watched, width: int) -> None:
+    page = watched.page
+    page.set_viewport_size({"width": width, "height": 844})
+    upload(page, live, {"a_rather_long_name_" * 8 + ".png": phantom_png(5000)}, "x" * 120)
+    page.click("#open")
+    expect(page.locator("#status")).to_have_attribute("data-state", "complete", timeout=PATIENCE_MS)
+    run = page.url.removeprefix(live.url)
+    scan = page.locator("#status a[href^='/scans/']")
+    found = [scan.first.get_attribute("href")] if scan.count() else []
+    for path in ("/", "/runs", "/runs/new", run, "/worklist", *found, "/model", "/system", "/account"):
+        page.goto(f"{live.url}{path}")
+        assert page.evaluate(STICKS_OUT) == [], f"{path} at {width} px"
+
+
+def test_signing_out_ends_the_session(live: Live, watched: Watched) -> None:
+    page = watched.page
+    page.goto(f"{live.url}/account")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(f"{live.url}/sign-in")
+    page.goto(f"{live.url}/worklist")
+    assert page.url.startswith(f"{live.url}/sign-in")

@@ -1,0 +1,123 @@
+"""Every page answers, says the right words, and shows what strangers named without trusting it."""
+
+import re
+
+import pytest
+
+from screening.queue import QueueName
+from screening.workers import beat
+from tests.installation import phantom_png
+from tests.integration.web.conftest import Portal
+from tests.integration.web.screened import screen_everything
+from tests.integration.web.test_access import sign_in
+
+HOSTILE = '\u202e<img src=x onerror=alert(1)>".png'
+
+
+def filled(portal: Portal) -> int:
+    """A submitted run with flagged, unflagged and rejected files, one of them with a hostile name."""
+    api = portal.api()
+    run = api.open_run("ward <7>")
+    api.receipts(run, ("low.png", phantom_png(1)), ("high.png", phantom_png(2)), ("text.jpg", b"text"))
+    body = {"name": HOSTILE, "sha256": api.get(f"/api/v1/runs/{run}/files").get_json()["items"][0]["sha256"]}
+    api.post(f"/api/v1/runs/{run}/admit", {"files": [body]})
+    api.post(f"/api/v1/runs/{run}/submit")
+    screen_everything(portal.system, {"low.png": 0.1, "high.png": 0.999})
+    return run
+
+
+def test_every_page_of_an_empty_system_says_what_to_do_next(portal: Portal) -> None:
+    browser, _ = sign_in(portal, "operator")
+    for path in ("/", "/runs", "/worklist"):
+        page = browser.get(path)
+        assert page.status_code == 200, path
+        assert 'href="/runs/new"' in page.text, path
+    for path in ("/runs/new", "/model", "/system", "/account"):
+        assert browser.get(path).status_code == 200, path
+
+
+def test_pages_of_a_run_and_its_results(portal: Portal) -> None:
+    run = filled(portal)
+    browser, _ = sign_in(portal, "reader")
+    for path in ("/", "/runs", f"/runs/{run}", f"/worklist?run={run}", "/worklist?band=flagged", "/model", "/system"):
+        page = browser.get(path)
+        assert page.status_code == 200, path
+        assert "Not a diagnosis" in page.text
+        assert "<img src=x" not in page.text, path
+        assert "ward <7>" not in page.text, path
+        assert not re.search(r"\snormal|no fracture", page.text, re.IGNORECASE), path
+        assert not re.search(r"<[^>]+\s(style|on\w+)=", page.text), f"{path} has inline styles or handlers"
+        assert "<script>" not in page.text
+    status = browser.get(f"/runs/{run}").text
+    assert "3 of 3 screened" in status
+    assert "This is a text, not a radiograph." in status
+    assert "hx-get" not in status, "a run that has ended is not asked about again"
+    listed = browser.get(f"/worklist?run={run}").text
+    assert listed.index("high.png") < listed.index("low.png")
+    assert "0.99" in listed, "0.999 must not be shown as certain"
+    scan = re.search(r'href="(/scans/[0-9a-f]+)"', listed)
+    assert scan
+    viewer = browser.get(scan.group(1))
+    assert viewer.status_code == 200
+    assert "Where the network looked" in viewer.text
+
+
+def test_a_running_run_is_asked_about_until_it_ends(portal: Portal) -> None:
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, ("a.png", phantom_png(1)))
+    browser, csrf = sign_in(portal, "operator")
+    assert "hx-get" in browser.get(f"/runs/{run}/status").text
+    assert browser.post(f"/runs/{run}/pause", data={"csrf_token": csrf}).headers["Location"] == f"/runs/{run}"
+    assert "Resume" in browser.get(f"/runs/{run}").text
+    assert browser.post(f"/runs/{run}/resume", data={"csrf_token": csrf}).status_code == 302
+    assert browser.get(f"/runs/{run}/add").status_code == 200
+    assert browser.post(f"/runs/{run}/submit", data={"csrf_token": csrf}).status_code == 302
+    assert browser.get(f"/runs/{run}/add").headers["Location"] == f"/runs/{run}"
+    assert browser.post(f"/runs/{run}/explode", data={"csrf_token": csrf}).status_code == 404
+    assert browser.post(f"/runs/{run}/cancel", data={"csrf_token": csrf}).status_code == 302
+    assert "hx-get" not in browser.get(f"/runs/{run}/status").text
+
+
+def test_problems_are_pages_for_people(portal: Portal) -> None:
+    browser, _ = sign_in(portal, "reader")
+    for path, status in (("/runs/99", 404), ("/nothing", 404), ("/worklist?band=x", 400), ("/worklist?cursor=x", 400)):
+        page = browser.get(path)
+        assert (page.status_code, page.mimetype) == (status, "text/html"), path
+        assert 'href="/"' in page.text
+    assert browser.get("/scans/" + "f" * 32).status_code == 404
+
+
+def test_missing_workers_are_pointed_out(portal: Portal) -> None:
+    run = portal.api().open_run()
+    browser, _ = sign_in(portal, "operator")
+    assert "No prepare and no screen worker is running" in browser.get("/").text
+    system = portal.system
+    with system.database.write() as session:
+        for queue in QueueName:
+            beat(session, system.clock(), f"{queue}@x", queue, {"images_per_s": 32.5, "engines": {"id": "openvino"}})
+    assert "worker is running" not in browser.get("/").text
+    assert "images per s 32.5, engines openvino" in browser.get("/system").text
+    assert portal.api().post(f"/api/v1/runs/{run}/cancel").status_code == 200
+
+
+def test_the_theme_is_kept_in_a_cookie(portal: Portal) -> None:
+    browser, csrf = sign_in(portal, "reader")
+    assert 'data-theme="dark"' in browser.get("/").text
+    answer = browser.post("/theme", data={"theme": "light", "next": "/runs", "csrf_token": csrf})
+    assert answer.headers["Location"] == "/runs"
+    assert 'data-theme="light"' in browser.get("/").text
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/", "/api/v1/runs", "/static/portal.css", "/healthz"])
+def test_security_headers_are_everywhere(portal: Portal, path: str) -> None:
+    with portal.browser().get(path) as answer:
+        headers = answer.headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] in ("same-origin", "no-referrer")
+    if not path.startswith("/static"):
+        assert headers["Cache-Control"] == "no-store"

@@ -1,0 +1,90 @@
+"""Worklist, scans and pictures as programs get them."""
+
+import csv
+import io
+
+from PIL import Image
+
+from tests.installation import phantom_png
+from tests.integration.web.conftest import Portal
+from tests.integration.web.screened import screen_everything
+
+
+def screened_run(portal: Portal, probabilities: dict[str, float]) -> int:
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, *((name, phantom_png(seed)) for seed, name in enumerate(probabilities)))
+    api.post(f"/api/v1/runs/{run}/submit")
+    screen_everything(portal.system, probabilities)
+    return run
+
+
+def test_pages_of_the_worklist_join_without_gap_or_repeat(portal: Portal) -> None:
+    wanted = {f"{n}.png": n / 20 for n in range(11)}
+    run = screened_run(portal, wanted)
+    api = portal.api("reader")
+    names: list[str] = []
+    cursor = ""
+    while True:
+        page = api.get(f"/api/v1/worklist?run={run}&limit=3&cursor={cursor}").get_json()
+        assert len(page["items"]) <= 3
+        names += [item["file_name"] for item in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert names == sorted(wanted, key=lambda name: -wanted[name])
+    flagged = api.get(f"/api/v1/worklist?run={run}&band=flagged").get_json()["items"]
+    assert [item["probability"] for item in flagged] == [0.5]
+    assert api.get(f"/api/v1/worklist?run={run}&band=must_look").get_json()["items"] == []
+
+
+def test_the_export_has_every_item_and_no_formulas(portal: Portal) -> None:
+    run = screened_run(portal, {"=HYPERLINK(1).png": 0.9, 'quote".png': 0.7, "plain.png": 0.1})
+    answer = portal.api("reader").get(f"/api/v1/worklist.csv?run={run}")
+    assert answer.mimetype == "text/csv"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["file_name"] for row in rows] == ["'=HYPERLINK(1).png", 'quote".png', "plain.png"]
+    assert [row["band"] for row in rows] == ["flagged", "flagged", "not_flagged"]
+    assert float(rows[0]["probability"]) == 0.9
+
+
+def test_a_scan_with_everything_that_is_known_of_it(portal: Portal) -> None:
+    run = screened_run(portal, {"a.png": 0.75})
+    api = portal.api("reader")
+    [item] = api.get(f"/api/v1/worklist?run={run}").get_json()["items"]
+    scan = api.get(f"/api/v1/scans/{item['scan']}").get_json()
+    assert scan["sha256"].startswith(scan["id"])
+    assert (scan["body_part"], scan["view"], scan["laterality"]) == ("hand", "frontal", "left")
+    [prediction] = scan["predictions"]
+    assert (prediction["probability"], prediction["flagged"], prediction["active"]) == (0.75, True, True)
+    assert [job["state"] for job in scan["jobs"]] == ["screened"]
+    assert [rendition["state"] for rendition in scan["renditions"]] == ["ready"]
+    assert scan["received_at"].endswith("+00:00")
+
+
+def test_pictures_are_private_and_not_sent_twice(portal: Portal) -> None:
+    run = screened_run(portal, {"a.png": 0.75})
+    api = portal.api("reader")
+    [item] = api.get(f"/api/v1/worklist?run={run}").get_json()["items"]
+    for name, kind in (("rendition.png", "image/png"), ("display.jpg", "image/jpeg"), ("heatmap.png", "image/png")):
+        path = f"/api/v1/scans/{item['scan']}/{name}"
+        answer = api.get(path)
+        assert (answer.status_code, answer.mimetype) == (200, kind), path
+        assert answer.headers["Cache-Control"].startswith("private, max-age="), path
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        again = api.get(path, **{"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b""), path
+    overlay = Image.open(io.BytesIO(api.get(f"/api/v1/scans/{item['scan']}/heatmap.png").data)).convert("RGBA")
+    assert overlay.size == (60, 64)
+    assert overlay.getpixel((5, 5))[3] > overlay.getpixel((55, 60))[3], "the map's strong corner must be seen"
+
+
+def test_a_scan_without_picture_or_prediction_says_so(portal: Portal) -> None:
+    api = portal.api()
+    run = api.open_run()
+    [receipt] = api.receipts(run, ("a.png", phantom_png(1)))
+    scan = receipt["sha256"][:32]
+    for name, code in (("rendition.png", "no_picture"), ("display.jpg", "no_picture"), ("heatmap.png", "no_picture")):
+        answer = api.get(f"/api/v1/scans/{scan}/{name}")
+        assert (answer.status_code, answer.get_json(force=True)["code"]) == (404, code)

@@ -1,0 +1,149 @@
+"""Files of a run: which are known, the upload itself, and the receipts."""
+
+from typing import Any
+
+from flask import request
+from flask_smorest import Blueprint
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from screening.queue import QueueName
+from screening.radiographs.problems import too_large
+from screening.runs.admission import (
+    Receipted,
+    admit_known,
+    known_hashes,
+    receipts_of,
+    refuse_file,
+    run_for_admission,
+)
+from screening.runs.intake import take_in
+from screening.runs.lifecycle import get_run
+from web import current
+from web.api.schemas import (
+    Admitted,
+    FileReceipts,
+    Hashes,
+    KeptReceipts,
+    KnownFiles,
+    Missing,
+    Problem,
+    ReceiptsQuery,
+)
+from web.uploads import Received, clean_name, receive_files
+
+blueprint = Blueprint("files", __name__, url_prefix="/api/v1/runs/<int:run_id>", description="Files of a run.")
+
+FILES_PER_TRANSACTION = 50
+MIB = 1 << 20
+
+
+@blueprint.post("/known")
+@blueprint.arguments(Hashes)
+@blueprint.response(200, Missing)
+@blueprint.alt_response(404, schema=Problem)
+def known(given: dict[str, list[str]], run_id: int) -> Any:
+    """Which of these hashes the server does not have. For those that it has, `admit` is enough."""
+    with current.system().database.read() as session:
+        get_run(session, run_id)
+        present = known_hashes(session, given["sha256"])
+    return {"missing": [digest for digest in dict.fromkeys(given["sha256"]) if digest not in present]}
+
+
+@blueprint.post("/admit")
+@blueprint.arguments(KnownFiles)
+@blueprint.response(202, Admitted)
+@blueprint.alt_response(409, schema=Problem, description="The run takes no more files.")
+def admit(given: dict[str, list[dict[str, str]]], run_id: int) -> Any:
+    """Put scans that the server has into this run, without sending their bytes again."""
+    system = current.system()
+    files = given["files"]
+    with system.database.read() as session:
+        run_for_admission(session, run_id)
+    found: dict[int, Receipted] = {}
+    # Always by hash, so that two clients with the same files never wait for each other in a circle.
+    places = sorted(range(len(files)), key=lambda place: files[place]["sha256"])
+    for start in range(0, len(places), FILES_PER_TRANSACTION):
+        with system.database.write() as session:
+            run = run_for_admission(session, run_id)
+            for place in places[start : start + FILES_PER_TRANSACTION]:
+                file = files[place]
+                receipt = admit_known(session, system.clock(), run, file["sha256"], clean_name(file["name"]))
+                if receipt is not None:
+                    found[place] = receipt
+    system.waker.wake(QueueName.PREPARE, QueueName.SCREEN)
+    return {
+        "files": [found[place] for place in sorted(found)],
+        "missing": [file["sha256"] for place, file in enumerate(files) if place not in found],
+    }
+
+
+@blueprint.post("/files")
+@blueprint.response(202, FileReceipts)
+@blueprint.alt_response(400, schema=Problem, description="The body is not well-formed multipart.")
+@blueprint.alt_response(409, schema=Problem, description="The run takes no more files.")
+@blueprint.alt_response(413, schema=Problem)
+@blueprint.doc(
+    requestBody={
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "file": {
+                            "type": "array",
+                            "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+                        }
+                    },
+                }
+            }
+        },
+    }
+)
+def upload(run_id: int) -> Any:
+    """Send files, each as a part named "file". Each gets a receipt; a rejected one never stops its neighbours."""
+    system = current.system()
+    with system.database.read() as session:
+        run_for_admission(session, run_id)
+    if request.mimetype != "multipart/form-data":
+        raise UnsupportedMediaType
+    boundary = request.mimetype_params.get("boundary")
+    if not boundary:
+        raise BadRequest
+    request.max_content_length = system.settings.max_request_mb * MIB
+    most_bytes = system.settings.max_file_mb * MIB
+    receipts = [
+        _receipt(run_id, received, most_bytes)
+        for received in receive_files(request.stream, boundary, system.storage, most_bytes)
+    ]
+    system.waker.wake(QueueName.PREPARE)
+    if any(receipt.status == "duplicate" for receipt in receipts):
+        # The rendition of a scan that came before is there: it can be screened at once.
+        system.waker.wake(QueueName.SCREEN)
+    return {"files": receipts}
+
+
+@blueprint.get("/files")
+@blueprint.arguments(ReceiptsQuery, location="query")
+@blueprint.response(200, KeptReceipts)
+@blueprint.alt_response(404, schema=Problem)
+def receipts(query: dict[str, int], run_id: int) -> Any:
+    """Receipts in the order in which the files came, those of files unpacked from archives included."""
+    with current.system().database.read() as session:
+        get_run(session, run_id)
+        rows = receipts_of(session, run_id, query["after"], query["limit"] + 1)
+    page = rows[: query["limit"]]
+    return {"items": page, "next": page[-1].id if len(rows) > len(page) else None}
+
+
+def _receipt(run_id: int, received: Received, most_bytes: int) -> Receipted:
+    system = current.system()
+    if received.size_bytes <= most_bytes:
+        return take_in(system, run_id, received.name, received.incoming)
+    problem = too_large(received.size_bytes, most_bytes)
+    with system.database.write() as session:
+        run = run_for_admission(session, run_id)
+        # No hash: the bytes over the limit were not looked at.
+        return refuse_file(
+            session, system.clock(), run, received.name, None, received.size_bytes, problem.code, problem.sentence
+        )

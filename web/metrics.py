@@ -1,0 +1,108 @@
+"""Measures for Prometheus, counted in SQL when they are asked for, so that any number of web processes agree."""
+
+import shutil
+from collections.abc import Iterator
+
+from flask import Blueprint, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+
+from screening import workers
+from screening.database.tables import (
+    UNFINISHED,
+    Checkpoint,
+    Container,
+    Job,
+    JobState,
+    Prediction,
+    Receipt,
+    Rendition,
+    Run,
+    RunState,
+    WorkState,
+)
+from screening.system import System
+from web import current
+from web.broker import queue_depths
+
+blueprint = Blueprint("metrics", __name__)
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    registry = CollectorRegistry()
+    registry.register(_Measures(current.system()))
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+class _Measures(Collector):
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def describe(self) -> list[Metric]:
+        """Nothing in advance: registering must not count anything."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._counted()
+        depths = queue_depths(self._system.settings.redis_url)
+        yield GaugeMetricFamily("screening_redis_up", "Whether Redis answers", value=float(depths is not None))
+        queues = GaugeMetricFamily("screening_queue_depth", "Wake-ups waiting in a queue", labels=["queue"])
+        for name, depth in (depths or {}).items():
+            queues.add_metric([name], depth)
+        yield queues
+        settings = self._system.settings
+        if not settings.storage_url and settings.data_dir.is_dir():
+            free = shutil.disk_usage(settings.data_dir).free
+            yield GaugeMetricFamily("screening_free_bytes", "Free space in the data folder", value=free)
+        limits = GaugeMetricFamily("screening_setting", "Settings that bound throughput", labels=["name"])
+        for name in ("batch_size", "linger_ms", "lease_s", "max_attempts", "sweep_every_s"):
+            limits.add_metric([name], float(getattr(settings, name)))
+        yield limits
+
+    def _counted(self) -> Iterator[Metric]:
+        now = self._system.clock()
+        with self._system.database.read() as session:
+            jobs = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
+            runs = dict(session.execute(select(Run.state, func.count()).group_by(Run.state)).all())
+            renditions = dict(session.execute(select(Rendition.state, func.count()).group_by(Rendition.state)).all())
+            unpacking = session.scalar(
+                select(func.count()).where(Container.state.in_((WorkState.WAITING, WorkState.WORKING)))
+            )
+            oldest = session.scalar(select(func.min(Job.created_at)).where(Job.state.in_(UNFINISHED)))
+            predicted = session.execute(
+                select(Checkpoint.id, func.count(Prediction.id))
+                .outerjoin(Prediction, Prediction.checkpoint_id == Checkpoint.id)
+                .group_by(Checkpoint.id)
+            ).all()
+            refused = session.scalar(select(func.count()).where(Receipt.status == "rejected"))
+            alive = list(workers.alive(session, now))
+        yield _by_label("screening_jobs", "Jobs by state", "state", {state: jobs.get(state, 0) for state in JobState})
+        yield _by_label("screening_runs", "Runs by state", "state", {state: runs.get(state, 0) for state in RunState})
+        yield _by_label(
+            "screening_renditions", "Renditions by state", "state", {s: renditions.get(s, 0) for s in WorkState}
+        )
+        yield GaugeMetricFamily("screening_containers_waiting", "Archives to be unpacked", value=unpacking or 0)
+        waiting = (now - oldest).total_seconds() if oldest else 0.0
+        yield GaugeMetricFamily("screening_oldest_waiting_seconds", "Age of the oldest unfinished job", value=waiting)
+        total = CounterMetricFamily("screening_predictions", "Predictions recorded", labels=["checkpoint"])
+        for checkpoint, count in predicted:
+            total.add_metric([checkpoint], count)
+        yield total
+        yield CounterMetricFamily("screening_files_refused", "Files refused at the door", value=refused or 0)
+        yield _by_label(
+            "screening_workers_alive",
+            "Processes seen within 30 seconds",
+            "kind",
+            {kind: sum(worker.kind == kind for worker in alive) for kind in sorted({w.kind for w in alive})},
+        )
+
+
+def _by_label(name: str, help_text: str, label: str, values: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, help_text, labels=[label])
+    for value, count in values.items():
+        family.add_metric([str(value)], count)
+    return family

@@ -1,0 +1,106 @@
+"""How numbers, times and bands are written on the pages."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask
+from markupsafe import Markup, escape
+
+from screening.database.tables import Lane
+from web import current
+
+BAND_WORDS = {"must_look": "Must look", "flagged": "Flagged", "not_flagged": "Not flagged"}
+STATE_WORDS = {
+    "open": "Open",
+    "running": "Running",
+    "paused": "Paused",
+    "complete": "Complete",
+    "cancelled": "Cancelled",
+    "preparing": "Preparing",
+    "queued": "Waiting",
+    "screening": "Screening",
+    "screened": "Screened",
+    "rejected": "Rejected",
+    "failed": "Failed",
+}
+
+
+def register_filters(app: Flask) -> None:
+    app.jinja_env.filters.update(
+        number=number,
+        duration=duration,
+        moment=moment,
+        probability=probability,
+        percent=percent,
+        band_word=lambda band: BAND_WORDS[band],
+        state_word=lambda state: STATE_WORDS.get(state, state),
+        lane_word=lambda lane: Lane(lane).label.capitalize(),
+        size=size,
+        ago=ago,
+        details=details,
+    )
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+
+
+def number(value: int | None) -> str:
+    return "0" if value is None else f"{value:,}"
+
+
+def probability(value: float | None, digits: int = 2) -> str:
+    """Cut and not rounded, so that nothing under a threshold looks as if it were at it, and nothing as if certain."""
+    return "" if value is None else f"{int(value * 10**digits) / 10**digits:.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    return "" if value is None else f"{value * 100:.0f}%"
+
+
+def size(value: int) -> str:
+    for unit, divisor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= divisor:
+            return f"{value / divisor:.1f} {unit}"
+    return f"{value} bytes"
+
+
+def duration(seconds: float | None) -> str:
+    """47 s, 3 min 20 s, 2 h 5 min, 3 days: two units at most."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 and whole < 600 else f"{whole // 60} min"
+    if whole < 48 * 3600:
+        minutes = whole % 3600 // 60
+        return f"{whole // 3600} h {minutes} min" if minutes else f"{whole // 3600} h"
+    return f"{whole // 86400} days"
+
+
+def moment(value: datetime | None) -> Markup:
+    """A time that a script rewrites in the reader's own zone; without scripts it is UTC and says so."""
+    if value is None:
+        return Markup("")
+    shown = value.astimezone(UTC)
+    return Markup('<time datetime="{}">{} UTC</time>').format(
+        shown.isoformat(timespec="seconds"), escape(f"{shown:%Y-%m-%d %H:%M}")
+    )
+
+
+def details(values: dict[str, Any]) -> str:
+    """What a process or an event says of itself, in words: "batch fill 0.62, scans 63"."""
+    parts = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            shown = ", ".join(str(inner) for inner in value.values())
+        elif isinstance(value, int) and not isinstance(value, bool):
+            shown = number(value)
+        else:
+            shown = str(value)
+        parts.append(f"{name.replace('_', ' ')} {shown}")
+    return ", ".join(parts)
+
+
+def ago(value: datetime) -> str:
+    return f"{duration((current.system().clock() - value).total_seconds())} ago"

@@ -1,0 +1,24 @@
+// On every page: times in the reader's own zone, questions before what cannot be undone, filters that send themselves.
+
+const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+export function localTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(element.dateTime);
+    element.textContent = format.format(moment);
+    element.title = moment.toISOString();
+  }
+}
+
+localTimes(document);
+document.addEventListener("htmx:afterSettle", () => localTimes(document));
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+});
+
+for (const form of document.querySelectorAll("form[data-autosubmit]")) {
+  form.querySelector("button").hidden = true;
+  form.addEventListener("change", () => form.requestSubmit());
+}

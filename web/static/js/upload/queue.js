@@ -1,0 +1,141 @@
+// The upload itself: files are hashed, asked for in groups, and what the server lacks is sent, four at a time.
+
+import { Refusal, admit, known, send } from "./api.js";
+import { makeHasher } from "./hashing.js";
+
+const SENDERS = 4;
+const GROUP = 40;
+const TRIES = 4;
+
+const ended = new Set(["accepted", "duplicate", "rejected", "broken"]);
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export function makeQueue(items, changed) {
+  const hash = makeHasher();
+  let run = null;
+  let paused = false;
+  let asking = false;
+  let senders = 0;
+  let nextToAsk = 0;
+  const toSend = [];
+
+  function settle(item, state, reason) {
+    item.state = state;
+    item.reason = reason ?? null;
+    item.sent = item.file.size;
+    changed();
+  }
+
+  // Hash a group, and admit by name what the server has already.
+  async function askForGroups() {
+    if (asking) return;
+    asking = true;
+    while (run !== null && !paused && nextToAsk < items.length) {
+      const group = items.slice(nextToAsk, nextToAsk + GROUP);
+      nextToAsk += group.length;
+      for (const item of group) {
+        item.state = "checking";
+        item.sha256 = await hash(item.file);
+      }
+      changed();
+      toSend.push(...(await withoutKnown(group)));
+      startSenders();
+      while (toSend.length > 2 * GROUP && !paused) await sleep(100);
+    }
+    asking = false;
+    changed();
+  }
+
+  async function withoutKnown(group) {
+    const hashed = group.filter((item) => item.sha256);
+    if (!hashed.length) return group;
+    try {
+      const { missing } = await known(run, hashed.map((item) => item.sha256));
+      const lacking = new Set(missing);
+      const present = hashed.filter((item) => !lacking.has(item.sha256));
+      if (!present.length) return group;
+      const { files } = await admit(run, present.map(({ name, sha256 }) => ({ name, sha256 })));
+      const done = new Set();
+      for (const receipt of files) {
+        const item = present.find((one) => !done.has(one) && one.sha256 === receipt.sha256);
+        if (!item) continue;
+        done.add(item);
+        settle(item, receipt.status, receipt.reason);
+      }
+      return group.filter((item) => !done.has(item));
+    } catch {
+      return group; // sending them all is slower, not wrong
+    }
+  }
+
+  function startSenders() {
+    while (senders < SENDERS && toSend.length && !paused) {
+      senders++;
+      sendAll().finally(() => {
+        senders--;
+        changed();
+      });
+    }
+  }
+
+  async function sendAll() {
+    while (toSend.length && !paused) await sendOne(toSend.shift());
+  }
+
+  async function sendOne(item) {
+    item.state = "sending";
+    for (let attempt = 1; ; attempt++) {
+      try {
+        item.sent = 0;
+        const receipt = await send(run, item.name, item.file, (loaded) => {
+          item.sent = Math.min(loaded, item.file.size);
+          changed();
+        });
+        settle(item, receipt.status, receipt.reason);
+        return;
+      } catch (error) {
+        const passing = error instanceof Refusal && error.passing;
+        if (!passing || attempt === TRIES) {
+          settle(item, "broken", error.message);
+          return;
+        }
+        await sleep(500 * 2 ** attempt);
+      }
+    }
+  }
+
+  return {
+    begin(runId) {
+      run = runId;
+      askForGroups();
+    },
+    added() {
+      if (run !== null) askForGroups();
+    },
+    pause(stop) {
+      paused = stop;
+      if (!paused) {
+        startSenders();
+        askForGroups();
+      }
+      changed();
+    },
+    retry() {
+      for (const item of items) {
+        if (item.state !== "broken") continue;
+        item.state = "waiting";
+        item.reason = null;
+        item.sent = 0;
+        toSend.push(item);
+      }
+      startSenders();
+      changed();
+    },
+    get paused() {
+      return paused;
+    },
+    get idle() {
+      return !asking && senders === 0 && items.every((item) => ended.has(item.state));
+    },
+  };
+}
