@@ -156,7 +156,7 @@ def test_killed_processes_come_back_and_nothing_is_lost(up: Up, tmp_path: Path) 
         victim = up.supervised()[kind]
         victim.kill()
         wait_until(
-            lambda kind=kind, victim=victim: up.supervised().get(kind, victim).pid != victim.pid,  # type: ignore[misc]
+            lambda kind=kind, victim=victim: up.supervised().get(kind, victim).pid != victim.pid,  # type: ignore[misc, union-attr]
             10,
             f"{kind} is started again",
         )

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 
 TINY = Recipe(
     rendition_side=64,
+    source_side=64,
     phases=(Phase(1, 32, 0.5), Phase(2, 64, 1.0)),
     batch=8,
     folds=4,

@@ -1,0 +1,78 @@
+# Everything that people and the build run, by the same names. `make help` lists it.
+
+PYTHON ?= python3
+PORT ?= 8000
+HOST ?= 127.0.0.1
+DATA ?= data
+PYTEST ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SERVE := .venv/.serve-installed
+TEST := .venv/.test-installed
+# uv takes the registry and the certificates that this machine's pip is configured with; pip steps in where uv cannot work.
+UV_SETTINGS = UV_SYSTEM_CERTS=1 \
+	UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(PIP) config get global.index-url 2>/dev/null || echo https://pypi.org/simple)}"
+install = { $(UV_SETTINGS) $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(1) || $(PIP) install --quiet $(1); }
+compile = $(UV_SETTINGS) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url
+
+.PHONY: help run install test lint format types arrows unit integration lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+run: $(SERVE) ## Start everything on this machine [PORT=8000] [DATA=data] [HOST=127.0.0.1]
+	@exec $(BIN)/screening up --port "$(PORT)" --host "$(HOST)" --data "$(DATA)"
+
+install: $(SERVE) ## Install what serving needs into .venv
+
+test: $(TEST) ## Install what tests need, check style, types and arrows, run all tests [PYTEST="-k name"]
+	@$(MAKE) --no-print-directory lint
+	@exec $(BIN)/python -m pytest $(PYTEST)
+
+unit: $(TEST) ## Run the unit tests alone [PYTEST="-k name"]
+	@exec $(BIN)/python -m pytest tests/unit $(PYTEST)
+
+integration: $(TEST) ## Run the integration tests alone (real Redis, PostgreSQL and processes) [PYTEST="-k name"]
+	@exec $(BIN)/python -m pytest tests/integration $(PYTEST)
+
+lint: $(TEST) ## Check style, types and import arrows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(TEST) ## Bring all Python files into the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(SERVE) ## Pin dependencies again, with hashes, after a change of pyproject.toml [UPGRADE=--upgrade]
+	$(compile) $(UPGRADE) pyproject.toml --extra s3 --extra training --extra test -o requirements/test.txt
+	$(compile) $(UPGRADE) pyproject.toml --extra s3 -c requirements/test.txt -o requirements/serve.txt
+	$(compile) $(UPGRADE) pyproject.toml --extra s3 --extra gpu -c requirements/test.txt -o requirements/gpu.txt
+	printf 'uv\nsetuptools\n' | $(compile) $(UPGRADE) -c requirements/test.txt - -o requirements/uv.txt
+
+clean: ## Remove the environment and everything that is built; data folders stay
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
+
+.venv/.made: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed. Name one: make PYTHON=python3.12 run" >&2; exit 1; }
+	@echo "Making .venv ..." >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) install --quiet --require-hashes -r requirements/uv.txt \
+		|| $(PIP) install --quiet "$$(sed -n 's/^\(setuptools==[^ ]*\).*/\1/p' requirements/uv.txt)"
+	@touch $@
+
+$(SERVE): .venv/.made requirements/serve.txt pyproject.toml
+	@echo "Installing what serving needs ..." >&2
+	@$(call install,--require-hashes -r requirements/serve.txt)
+	@$(call install,--no-deps --no-build-isolation --config-settings editable_mode=compat -e .)
+	@touch $@
+
+$(TEST): $(SERVE) requirements/test.txt
+	@echo "Installing what tests need (several GB) ..." >&2
+	@$(call install,--require-hashes -r requirements/test.txt)
+	@touch $@
