@@ -11,10 +11,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SERVE := .venv/.serve-installed
 TEST := .venv/.test-installed
 # uv takes the registry and the certificates that this machine's pip is configured with; pip steps in where uv cannot work.
-UV_SETTINGS = UV_SYSTEM_CERTS=1 \
-	UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(PIP) config get global.index-url 2>/dev/null || echo https://pypi.org/simple)}"
-install = { $(UV_SETTINGS) $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(1) || $(PIP) install --quiet $(1); }
-compile = $(UV_SETTINGS) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+UV = env UV_SYSTEM_CERTS=1 $$($(PIP) config get global.index-url 2>/dev/null | sed 's/^/UV_DEFAULT_INDEX=/') \
+	$${UV_DEFAULT_INDEX:+"UV_DEFAULT_INDEX=$$UV_DEFAULT_INDEX"} $(BIN)/uv
+install = { $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python $(1) || $(PIP) install --quiet $(1); }
+compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url
 
 .PHONY: help run install test lint format types arrows unit integration lock clean

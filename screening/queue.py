@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -43,7 +43,7 @@ def make_celery(redis_url: str, sweep_every_s: float) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
-        task_queues=[Queue(name) for name in QueueName],
+        task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QueueName],
         task_default_queue=QueueName.UPKEEP,
         task_create_missing_queues=False,
         task_publish_retry=False,

@@ -87,8 +87,10 @@ def open_engine(kind: EngineKind, bundle: Bundle, form: str, threads: int = 0) -
         if form != "fp32":
             raise EngineError(f"the torch engine runs the form fp32, not {form}; activate that form or use openvino")
         _require(("torch", "torchvision"), "torch", "install the extra `gpu`, or set the engine to openvino")
-        from screening.inference.torch_engine import TorchEngine
-
+        try:
+            from screening.inference.torch_engine import TorchEngine
+        except (ImportError, OSError) as error:
+            raise EngineError(f"torch is installed here but does not load ({error}); install it again") from error
         return TorchEngine(bundle, threads)
     if kind not in ("auto", "openvino"):
         raise EngineError(f"there is no engine {kind}; choose auto, openvino or torch")
