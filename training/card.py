@@ -66,6 +66,7 @@ def model_card(bundle: Bundle) -> str:
         "specificity over sensitivities 0.80 to 0.96 on the calibration part: the promise is a sensitivity, so its "
         "price in specificity is what is minimised; one sensitivity alone would hang on a single scan.",
     ]
+    lines += [f"- {note}" for note in training["notes"]]
     for form in bundle.forms.values():
         lines += ["", *_form_section(form)]
     lines += ["", "## Limits", "", *(f"- {limit}" for limit in card["limits"]), ""]

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-import openvino.opset13 as ops
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file as save_arrays
@@ -28,6 +27,7 @@ from screening.radiographs.rendition import fit_input, make_rendition
 from training.calibration import fit_temperature_and_bias
 from training.dataset import DatasetError, Example, read_dataset, square_renditions
 from training.deployed import run_form
+from training.eight_bit import snap_to_eight_bits, store_filters_in_eight_bits
 from training.evaluate import measure, measured_point, pointing_game, subgroups
 from training.networks import GreyResNet18
 from training.phantoms import make_phantom
@@ -79,22 +79,6 @@ def fold_calibration(network: GreyResNet18, slope: float, offset: float) -> None
         network.fc.bias.mul_(slope).add_(offset)
 
 
-def snap_to_eight_bits(network: GreyResNet18) -> None:
-    """Move every filter onto its own symmetric 8-bit grid: each value is -127..127 times one step per output channel.
-
-    The OpenVINO form can then store its weights in 8 bits and still be the same function as the fp16 state dict:
-    folding batch normalisation into a convolution scales whole output channels, which keeps them on such a grid.
-    A step has 4 significant bits, so that 7 bits times 4 bits fit the 11 of fp16 without rounding.
-    """
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                finest = module.weight.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-4) / 127
-                mantissa, exponent = torch.frexp(finest)
-                step = torch.ldexp(torch.ceil(mantissa * 16) / 16, exponent)
-                module.weight.copy_(torch.round(module.weight / step) * step)
-
-
 def stored_half(network: GreyResNet18) -> dict[str, Tensor]:
     """Round the weights to fp16 in place, and return them as they are stored, with the input's normalisation.
 
@@ -119,34 +103,6 @@ def openvino_model(network: GreyResNet18, side: int) -> ov.Model:
     for output, name in zip(model.outputs, ("logits", "maps"), strict=True):
         output.set_names({name})
     return model
-
-
-def eight_bit_filters(filters: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """(whole, step) with filters == whole * step, for filters (out, in, h, w) that `snap_to_eight_bits` prepared.
-
-    The largest value of a channel is 112 to 127 steps; the right count is the one that leaves no remainder.
-    """
-    largest = np.maximum(np.abs(filters).max(axis=(1, 2, 3), keepdims=True), 1e-20)
-    best = np.full_like(largest, np.inf)
-    step = largest.copy()
-    for count in range(112, 128):
-        scaled = filters / largest * count
-        remainder = np.abs(scaled - np.rint(scaled)).max(axis=(1, 2, 3), keepdims=True)
-        step = np.where(remainder < best, largest / count, step)
-        best = np.minimum(best, remainder)
-    if best.max() > 0.01:
-        raise ValueError("a filter is not on an 8-bit grid; snap the network before converting it")
-    return np.rint(filters / step).astype(np.int8), step.astype(np.float32)
-
-
-def store_filters_in_eight_bits(model: ov.Model) -> None:
-    """Store each convolution's filters as 8-bit integers and a step per output channel, to be computed in 32 bits."""
-    for node in model.get_ordered_ops():
-        if node.get_type_name() == "Convolution":
-            constant = node.input_value(1).get_node()
-            whole, step = eight_bit_filters(constant.get_data())
-            scaled = ops.multiply(ops.convert(ops.constant(whole), "f32"), ops.constant(step))
-            node.input(1).replace_source_output(scaled.output(0))
 
 
 def quantised(model: ov.Model, squares: NDArray[np.uint8]) -> ov.Model:
@@ -191,8 +147,17 @@ def measured_form(
     }
 
 
-def export(run: Path, examples: list[Example], folder: Path, forms: tuple[str, ...] = ("fp32", "int8")) -> Bundle:
-    """Write the bundle of a finished (or still running) training run, read it back, and return it."""
+def export(
+    run: Path,
+    examples: list[Example],
+    folder: Path,
+    forms: tuple[str, ...] = ("fp32",),
+    notes: tuple[str, ...] = (),
+) -> Bundle:
+    """Write the bundle of a finished (or still running) training run, read it back, and return it.
+
+    notes: sentences for the card about how the run differed from its recipe.
+    """
     recipe = Recipe.read(run / "recipe.json")
     history = json.loads((run / "history.json").read_text("utf-8"))
     selected = max(history, key=lambda record: float(record["selection"]))
@@ -262,6 +227,7 @@ def export(run: Path, examples: list[Example], folder: Path, forms: tuple[str, .
             "epochs_trained": len(history),
             "calibration": {"slope": slope, "offset": offset},
             "recipe": recipe.as_dict(),
+            "notes": list(notes),
         },
         "intended_use": INTENDED_USE,
         "limits": list(LIMITS),
@@ -275,9 +241,13 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="out folder of training.train")
     parser.add_argument("--data", type=Path, required=True, help="the data set that it was trained on")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its name names the checkpoint")
+    parser.add_argument(
+        "--forms", nargs="+", choices=("fp32", "int8"), default=["fp32"], help="the first is the default"
+    )
+    parser.add_argument("--note", action="append", default=[], help="a sentence for the card; may be given again")
     given = parser.parse_args()
     try:
-        bundle = export(given.run, read_dataset(given.data), given.out)
+        bundle = export(given.run, read_dataset(given.data), given.out, tuple(given.forms), tuple(given.note))
     except (DatasetError, ValueError, OSError) as error:
         sys.exit(f"The checkpoint cannot be exported: {error}")
     for form in bundle.forms.values():

@@ -59,7 +59,7 @@ def predict(network: nn.Module, squares: NDArray[np.uint8], batch: int = 32) -> 
     """Logits (n,) of square renditions (n, side, side)."""
     network.eval()
     logits = [
-        network(torch.from_numpy(np.ascontiguousarray(squares[start : start + batch])).unsqueeze(1).float())
+        network(torch.from_numpy(np.array(squares[start : start + batch])).unsqueeze(1).float())
         for start in range(0, len(squares), batch)
     ]
     return torch.cat(logits).double().numpy()

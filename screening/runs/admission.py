@@ -1,11 +1,12 @@
 """Admitting files to a run: scan, job and receipt rows, in one transaction after the object is in storage."""
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import Executable, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -85,7 +86,7 @@ def admit_scan(
     screened again: its job is finished at once. Admitting the same file under the same name twice changes nothing.
     """
     scan_id = scan_id_of(file.sha256)
-    checkpoint = session.get_one(Checkpoint, run.checkpoint_id)
+    spec = _spec_of(session, run)
     new = _insert_missing(
         session,
         Scan,
@@ -99,29 +100,20 @@ def admit_scan(
             "facts": {},
         },
     )
-    _insert_missing(
+    new_rendition = _insert_missing(
         session,
         Rendition,
         {
             "scan_id": scan_id,
-            "spec": checkpoint.rendition_spec,
+            "spec": spec,
             "state": WorkState.WAITING,
             "lane": run.lane,
             "queued_at": now,
             "attempts": 0,
         },
     )
-    this_rendition = (Rendition.scan_id == scan_id, Rendition.spec == checkpoint.rendition_spec)
-    session.execute(
-        update(Rendition)
-        .where(*this_rendition, Rendition.state == WorkState.WAITING, Rendition.lane > run.lane)
-        .values(lane=run.lane)
-    )
-    session.execute(
-        update(Rendition)
-        .where(*this_rendition, Rendition.state == WorkState.REJECTED, Rendition.problem_code == SET_ASIDE_CODE)
-        .values(state=WorkState.WAITING, lane=run.lane, queued_at=now, attempts=0, problem_code=None, problem=None)
-    )
+    # A scan whose rendition did not exist until now has no prediction, and nothing is known of it.
+    first_state = {"state": JobState.PREPARING} if new_rendition else _state_so_far(session, now, run, scan_id, spec)
     _insert_missing(
         session,
         Job,
@@ -131,7 +123,7 @@ def admit_scan(
             "file_name": file.name,
             "attempts": 0,
             "created_at": now,
-            **_first_state(session, now, scan_id, checkpoint),
+            **first_state,
         },
     )
     status: ReceiptStatus = "accepted" if new else "duplicate"
@@ -201,18 +193,34 @@ def rejected_receipts(session: Session, run_id: int, limit: int) -> Sequence[Rec
     ).all()
 
 
-def _first_state(session: Session, now: datetime, scan_id: str, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Where a new job of this scan begins: screened, rejected, queued or preparing."""
+def _spec_of(session: Session, run: Run) -> str:
+    return session.scalars(select(Checkpoint.rendition_spec).where(Checkpoint.id == run.checkpoint_id)).one()
+
+
+def _state_so_far(session: Session, now: datetime, run: Run, scan_id: str, spec: str) -> dict[str, Any]:
+    """Where a job of a scan that came before begins: screened, rejected, queued or preparing.
+
+    A rendition that still waits becomes as urgent as this run; one that was set aside is tried again.
+    """
+    this = (Rendition.scan_id == scan_id, Rendition.spec == spec)
+    session.execute(
+        update(Rendition)
+        .where(*this, Rendition.state == WorkState.WAITING, Rendition.lane > run.lane)
+        .values(lane=run.lane)
+    )
+    session.execute(
+        update(Rendition)
+        .where(*this, Rendition.state == WorkState.REJECTED, Rendition.problem_code == SET_ASIDE_CODE)
+        .values(state=WorkState.WAITING, lane=run.lane, queued_at=now, attempts=0, problem_code=None, problem=None)
+    )
     screened = session.scalar(
-        select(Prediction.id).where(Prediction.scan_id == scan_id, Prediction.checkpoint_id == checkpoint.id)
+        select(Prediction.id).where(Prediction.scan_id == scan_id, Prediction.checkpoint_id == run.checkpoint_id)
     )
     if screened is not None:
         return {"state": JobState.SCREENED, "finished_at": now}
     # Locked, so that a rendition that becomes ready at this moment either is seen here or sees this job.
     rendition = session.execute(
-        select(Rendition.state, Rendition.problem_code, Rendition.problem)
-        .where(Rendition.scan_id == scan_id, Rendition.spec == checkpoint.rendition_spec)
-        .with_for_update()
+        select(Rendition.state, Rendition.problem_code, Rendition.problem).where(*this).with_for_update()
     ).one()
     if rendition.state == WorkState.READY:
         return {"state": JobState.QUEUED}
@@ -259,8 +267,13 @@ def _add_receipt(
 
 def _insert_missing(session: Session, table: type[Base], values: dict[str, Any]) -> bool:
     """Insert a row unless one with the same key is there. Returns whether it was inserted."""
-    postgres = session.get_bind().dialect.name == "postgresql"
-    insert = postgresql.insert if postgres else sqlite.insert
-    keys: Iterable[Any] = table.__table__.primary_key.columns  # type: ignore[attr-defined]
-    statement = insert(table).values(**values).on_conflict_do_nothing().returning(*keys)
-    return session.execute(statement).first() is not None
+    statement = _insert_statement(table, session.get_bind().dialect.name)
+    return session.connection().execute(statement, values).first() is not None
+
+
+@functools.cache
+def _insert_statement(table: type[Base], dialect: str) -> Executable:
+    """Made once for each table: an upload inserts four rows per file, and building one costs more than running it."""
+    plain: Any = table.__table__
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(plain).on_conflict_do_nothing().returning(*plain.primary_key.columns)

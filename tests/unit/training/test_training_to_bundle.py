@@ -17,8 +17,9 @@ from screening.inference.bundle import read_bundle
 from training.card import model_card
 from training.dataset import Example, square_renditions
 from training.deployed import run_form
+from training.eight_bit import eight_bit_filters, snap_to_eight_bits
 from training.evaluate import evaluate
-from training.export import eight_bit_filters, export, snap_to_eight_bits
+from training.export import export
 from training.networks import GreyLite0, GreyResNet18
 from training.recipe import Distillation, Phase, Recipe
 from training.splits import train_calibration_test
