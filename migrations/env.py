@@ -5,8 +5,8 @@ from typing import Literal
 from alembic import context
 from sqlalchemy import Connection
 
+from screening.database.base import Base, UtcDateTime
 from screening.database.engine import Database
-from screening.database.tables import Base, UtcDateTime
 from screening.settings import load_settings
 
 

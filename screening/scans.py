@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from screening.checkpoints import operating_point
-from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Scan, WorkState
+from screening.database.states import WorkState
+from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Scan
 from screening.errors import NotFound
 
 MOST_JOBS = 200

@@ -16,7 +16,8 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from screening.checkpoints import active, operating_point
-from screening.database.tables import Job, JobState, Prediction, Run, Scan
+from screening.database.states import JobState
+from screening.database.tables import Job, Prediction, Run, Scan
 from screening.errors import Refused
 
 Band = Literal["must_look", "flagged", "not_flagged"]

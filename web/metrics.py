@@ -11,19 +11,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from screening import workers
-from screening.database.tables import (
-    UNFINISHED,
-    Checkpoint,
-    Container,
-    Job,
-    JobState,
-    Prediction,
-    Receipt,
-    Rendition,
-    Run,
-    RunState,
-    WorkState,
-)
+from screening.database.states import UNFINISHED, JobState, RunState, WorkState
+from screening.database.tables import Checkpoint, Container, Job, Prediction, Receipt, Rendition, Run
 from screening.system import System
 from web import current
 from web.broker import queue_depths

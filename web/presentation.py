@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 from markupsafe import Markup, escape
 
-from screening.database.tables import Lane
+from screening.database.states import Lane
 from web import current
 
 BAND_WORDS = {"must_look": "Must look", "flagged": "Flagged", "not_flagged": "Not flagged"}

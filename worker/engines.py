@@ -6,7 +6,8 @@ import structlog
 
 from screening import checkpoints
 from screening.inference.bundle import Bundle
-from screening.inference.engine import Engine, open_engine
+from screening.inference.choice import open_engine
+from screening.inference.engine import Engine
 from screening.inference.selfcheck import check_against_golden
 from screening.system import System
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from screening.inference.engine import usable_cores
+from screening.cores import usable_cores
 from screening.queue import QueueName
 from screening.radiographs.limits import MIB, ContainerLimits, DecodeLimits
 from screening.system import System

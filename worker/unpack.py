@@ -10,7 +10,8 @@ from pathlib import Path
 import structlog
 from sqlalchemy.orm import Session
 
-from screening.database.tables import Run, RunState
+from screening.database.states import RunState
+from screening.database.tables import Run
 from screening.ledger.lease import Lease
 from screening.ledger.sweeping import complete_runs
 from screening.ledger.unpacking import (

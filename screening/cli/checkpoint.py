@@ -59,7 +59,7 @@ def list_checkpoints(as_json: bool, data: Path | None) -> None:
 @explained
 def verify(which: str, form: str | None, engine: EngineKind | None, data: Path | None) -> None:
     """Check the files of a checkpoint and that this machine's engine reproduces its golden tensors."""
-    from screening.inference.engine import open_engine
+    from screening.inference.choice import open_engine
     from screening.inference.selfcheck import check_against_golden
 
     settings = settings_beside(data)

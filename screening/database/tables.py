@@ -1,111 +1,24 @@
 """The tables. Their schema reaches a database through `migrations/` alone."""
 
-import enum
-from datetime import UTC, datetime
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment in UTC, on SQLite too, which keeps no time zone by itself."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is not None and value.tzinfo is None:
-            raise ValueError("a moment without a time zone was given to the database")
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=UTC)
-
-
-RowId = BigInteger().with_variant(Integer, "sqlite")
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar = {datetime: UtcDateTime, dict[str, Any]: JSON}
-
-
-class Lane(enum.IntEnum):
-    """How urgent a run is; the smaller number is served first."""
-
-    URGENT = 0
-    ROUTINE = 1
-    ARCHIVE = 2
-
-    @property
-    def label(self) -> str:
-        return self.name.lower()
-
-    @classmethod
-    def from_label(cls, label: str) -> "Lane":
-        try:
-            return cls[label.upper()]
-        except KeyError:
-            raise ValueError(f"lane {label!r} is not known; choose urgent, routine or archive") from None
-
-
-class RunState(enum.StrEnum):
-    OPEN = "open"
-    RUNNING = "running"
-    PAUSED = "paused"
-    COMPLETE = "complete"
-    CANCELLED = "cancelled"
-
-
-class JobState(enum.StrEnum):
-    PREPARING = "preparing"
-    QUEUED = "queued"
-    SCREENING = "screening"
-    SCREENED = "screened"
-    REJECTED = "rejected"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-UNFINISHED = (JobState.PREPARING, JobState.QUEUED, JobState.SCREENING)
-
-
-class WorkState(enum.StrEnum):
-    """How far a rendition or a container has come."""
-
-    WAITING = "waiting"
-    WORKING = "working"
-    READY = "ready"
-    REJECTED = "rejected"
+from screening.database.base import Base, RowId
 
 
 class Leased:

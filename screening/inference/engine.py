@@ -1,23 +1,12 @@
-"""What every inference engine promises, and the choice between them.
+"""What every inference engine promises, and what they share in keeping the promise."""
 
-Engines are imported only when chosen: a CPU worker never loads torch, a GPU worker never loads OpenVINO.
-"""
-
-import ctypes
-import importlib.util
-import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from screening.inference.bundle import Bundle
-
-EngineKind = Literal["auto", "openvino", "torch"]
 Precision = Literal["fp32", "half", "int8"]
 
 
@@ -71,42 +60,6 @@ class Engine(Protocol):
         """
 
 
-def open_engine(kind: EngineKind, bundle: Bundle, form: str, threads: int = 0) -> Engine:
-    """Load one form of a bundle into an engine.
-
-    kind: `auto` takes torch for the fp32 form where CUDA works, OpenVINO otherwise.
-    threads: CPU threads; 0 means every core that this process may use.
-    Raises EngineError when the engine or the form is missing, BundleError when the bundle's files are not usable.
-    """
-    if form not in bundle.forms:
-        raise EngineError(f"{bundle.name} has no form {form}; choose one of {', '.join(sorted(bundle.forms))}")
-    if threads < 0:
-        raise EngineError(f"{threads} threads are not possible; give a positive number, or 0 for every usable core")
-    threads = threads or usable_cores()
-    if kind == "torch" or (kind == "auto" and form == "fp32" and _cuda_works()):
-        if form != "fp32":
-            raise EngineError(f"the torch engine runs the form fp32, not {form}; activate that form or use openvino")
-        _require(("torch", "torchvision"), "torch", "install the extra `gpu`, or set the engine to openvino")
-        try:
-            from screening.inference.torch_engine import TorchEngine
-        except (ImportError, OSError) as error:
-            raise EngineError(f"torch is installed here but does not load ({error}); install it again") from error
-        return TorchEngine(bundle, threads)
-    if kind not in ("auto", "openvino"):
-        raise EngineError(f"there is no engine {kind}; choose auto, openvino or torch")
-    _require(("openvino",), "openvino", "install this package with its dependencies, or set the engine to torch")
-    from screening.inference.openvino_engine import OpenVinoEngine
-
-    return OpenVinoEngine(bundle, form, threads)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, further limited by a container's CPU quota (cgroup 1 and 2)."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota(Path("/sys/fs/cgroup"))
-    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
-
-
 def check_batch(batch: NDArray[np.uint8], side: int) -> None:
     """Raise ValueError unless the batch is (n, side, side) uint8 with n >= 1."""
     if batch.dtype != np.uint8 or batch.ndim != 3 or batch.shape[1:] != (side, side) or not len(batch):
@@ -128,35 +81,3 @@ def to_predictions(logits: NDArray[np.float32], maps: NDArray[np.float32], count
     with np.errstate(over="ignore"):
         probabilities = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
     return Predictions(probabilities.astype(np.float32), np.ascontiguousarray(maps, np.float32))
-
-
-def _require(packages: Sequence[str], engine: str, next_step: str) -> None:
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if missing:
-        raise EngineError(f"the {engine} engine needs {' and '.join(missing)}, not installed here; {next_step}")
-
-
-def _cuda_works() -> bool:
-    """Whether torch can use a GPU, found out without loading torch where there is no driver."""
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("torchvision") is None:
-        return False
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    import torch
-
-    return bool(torch.cuda.is_available())
-
-
-def _cgroup_quota(root: Path) -> float | None:
-    """CPUs that a container may use, or None where there is no quota."""
-    try:
-        quota, period = (root / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota = (root / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu/cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return None
-    return None if quota in ("max", "-1") else int(quota) / int(period)

@@ -8,17 +8,8 @@ from typing import Any
 from sqlalchemy import Select, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from screening.database.tables import (
-    UNFINISHED,
-    Checkpoint,
-    Job,
-    JobState,
-    Rendition,
-    Run,
-    RunState,
-    Scan,
-    WorkState,
-)
+from screening.database.states import UNFINISHED, JobState, RunState, WorkState
+from screening.database.tables import Checkpoint, Job, Rendition, Run, Scan
 from screening.ledger.lease import Lease
 
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from screening.database.tables import Job, JobState, Rendition, WorkState
+from screening.database.states import JobState, WorkState
+from screening.database.tables import Job, Rendition
 from screening.ledger.lease import Lease
 from screening.ledger.screening import requeue_jobs
 

@@ -9,7 +9,8 @@ from sqlalchemy import exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from screening.database.tables import Job, JobState, Prediction, Run, RunState
+from screening.database.states import JobState, RunState
+from screening.database.tables import Job, Prediction, Run
 from screening.ledger.lease import SET_ASIDE_CODE, Lease, set_aside_reason
 
 RUNS_IN_ONE_BATCH = 8

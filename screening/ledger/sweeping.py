@@ -6,16 +6,8 @@ from datetime import datetime
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
-from screening.database.tables import (
-    UNFINISHED,
-    Container,
-    Job,
-    JobState,
-    Rendition,
-    Run,
-    RunState,
-    WorkState,
-)
+from screening.database.states import UNFINISHED, JobState, RunState, WorkState
+from screening.database.tables import Container, Job, Rendition, Run
 from screening.ledger.lease import SET_ASIDE_CODE
 from screening.ledger.preparing import reject_jobs, waiting_renditions
 from screening.ledger.screening import queued_jobs, requeue_jobs

@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from screening.database.tables import Container, Receipt, WorkState
+from screening.database.states import WorkState
+from screening.database.tables import Container, Receipt
 from screening.ledger.lease import Lease
 
 

@@ -10,20 +10,9 @@ from sqlalchemy import Executable, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from screening.database.tables import (
-    Base,
-    Checkpoint,
-    Container,
-    Job,
-    JobState,
-    Prediction,
-    Receipt,
-    Rendition,
-    Run,
-    RunState,
-    Scan,
-    WorkState,
-)
+from screening.database.base import Base
+from screening.database.states import JobState, RunState, WorkState
+from screening.database.tables import Checkpoint, Container, Job, Prediction, Receipt, Rendition, Run, Scan
 from screening.errors import Conflict
 from screening.ledger.lease import SET_ASIDE_CODE
 from screening.runs.lifecycle import get_run

@@ -7,7 +7,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from screening import audit, checkpoints
-from screening.database.tables import Container, Job, JobState, Lane, Rendition, Run, RunState, WorkState
+from screening.database.states import JobState, Lane, RunState, WorkState
+from screening.database.tables import Container, Job, Rendition, Run
 from screening.errors import Conflict, NotFound, Refused
 from screening.ledger.sweeping import complete_runs
 

@@ -8,17 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from screening.checkpoints import operating_point
-from screening.database.tables import (
-    UNFINISHED,
-    Container,
-    Job,
-    JobState,
-    Prediction,
-    Receipt,
-    Run,
-    RunState,
-    WorkState,
-)
+from screening.database.states import UNFINISHED, JobState, RunState, WorkState
+from screening.database.tables import Container, Job, Prediction, Receipt, Run
 
 RATE_OVER = timedelta(seconds=20)
 _WITH_A_FINISH = (JobState.SCREENED, JobState.REJECTED, JobState.FAILED)

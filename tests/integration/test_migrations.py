@@ -7,8 +7,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
+from screening.database.base import Base
 from screening.database.engine import Database
-from screening.database.tables import Base
 from tests.conftest import ROOT
 
 

@@ -8,7 +8,8 @@ from flask import Response, url_for
 from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
-from screening.database.tables import Lane, Run
+from screening.database.states import Lane
+from screening.database.tables import Run
 from screening.queue import QueueName
 from screening.runs import lifecycle
 from screening.runs.progress import progress_of

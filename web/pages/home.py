@@ -3,7 +3,7 @@
 from flask import Blueprint, render_template
 
 from screening import workers
-from screening.database.tables import RunState
+from screening.database.states import RunState
 from screening.errors import Conflict
 from screening.runs.lifecycle import list_runs, runs_in_state
 from screening.runs.progress import progress_of

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound as NoPage
 
-from screening.database.tables import Lane, Run
+from screening.database.states import Lane
+from screening.database.tables import Run
 from screening.runs import lifecycle
 from screening.runs.admission import rejected_receipts
 from screening.runs.progress import counts_by_state, problem_jobs, progress_of

@@ -3,7 +3,7 @@
 from flask import Blueprint, render_template
 
 from screening import scans
-from screening.database.tables import WorkState
+from screening.database.states import WorkState
 from web import current
 
 blueprint = Blueprint("scan-pages", __name__, url_prefix="/scans")

@@ -6,7 +6,8 @@ from flask import Blueprint, render_template
 from sqlalchemy import func, select
 
 from screening import audit, workers
-from screening.database.tables import Container, Job, Prediction, Rendition, Scan, WorkState
+from screening.database.states import WorkState
+from screening.database.tables import Container, Job, Prediction, Rendition, Scan
 from web import current
 from web.access import may
 from web.broker import queue_depths

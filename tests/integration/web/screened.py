@@ -4,7 +4,8 @@ import struct
 
 from sqlalchemy import select
 
-from screening.database.tables import Job, JobState
+from screening.database.states import JobState
+from screening.database.tables import Job
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import PreparedScan, claim_renditions, record_ready
 from screening.ledger.screening import Outcome, claim_batch, record_batch

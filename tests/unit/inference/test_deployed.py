@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from screening.inference.bundle import CARD, GOLDEN, read_bundle
-from screening.inference.engine import open_engine
+from screening.inference.choice import open_engine
 from screening.inference.selfcheck import PROBABILITY_TOLERANCE, check_against_golden
 
 CHECKPOINTS = Path(__file__).parents[3] / "checkpoints"

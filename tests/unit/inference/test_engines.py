@@ -11,7 +11,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from screening.inference.bundle import GOLDEN, WEIGHTS, Bundle, BundleError
-from screening.inference.engine import Engine, EngineError, NotFiniteError, open_engine, to_predictions
+from screening.inference.choice import open_engine
+from screening.inference.engine import Engine, EngineError, NotFiniteError, to_predictions
 from tests.bundles import make_random_bundle, random_renditions
 
 Alter = Callable[[Callable[[Path], None]], Bundle]
@@ -122,7 +123,7 @@ def test_a_cpu_worker_never_loads_torch(bundle: Bundle) -> None:
     script = (
         "import sys, pathlib\n"
         "from screening.inference.bundle import read_bundle\n"
-        "from screening.inference.engine import open_engine\n"
+        "from screening.inference.choice import open_engine\n"
         "assert 'openvino' not in sys.modules\n"
         f"open_engine('openvino', read_bundle(pathlib.Path({str(bundle.folder)!r})), 'fp32', 1)\n"
         "assert 'torch' not in sys.modules and 'openvino' in sys.modules\n"

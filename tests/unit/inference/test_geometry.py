@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from screening.inference.engine import open_engine
+from screening.inference.choice import open_engine
 from screening.inference.maps import CELL
 from tests.bundles import make_random_bundle
 

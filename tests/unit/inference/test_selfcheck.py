@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from screening.inference.bundle import GOLDEN, WEIGHTS, Bundle, BundleError
-from screening.inference.engine import open_engine
+from screening.inference.choice import open_engine
 from screening.inference.selfcheck import check_against_golden
 from tests.bundles import make_random_bundle
 

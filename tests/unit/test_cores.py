@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from screening.inference.engine import _cgroup_quota, usable_cores
+from screening.cores import _cgroup_quota, usable_cores
 
 
 def test_affinity_limits_the_cores() -> None:
