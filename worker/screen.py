@@ -58,7 +58,12 @@ class Screener:
 
     def details(self) -> dict[str, object]:
         """What this worker is running on, for its heartbeat."""
-        return {**self._engines.details(), **self.statistics.as_details(), "refused": self._batches.refused}
+        refused = self._batches.refused
+        return {
+            **self._engines.details(),
+            **self.statistics.as_details(),
+            **({"refused": refused} if refused else {}),
+        }
 
     def warm_up(self) -> None:
         """Load and check the active checkpoint before the first job asks for it."""
