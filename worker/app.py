@@ -1,5 +1,6 @@
 """Composition root of the workers and of beat: `celery -A worker.app worker -Q screen --pool solo`."""
 
+import atexit
 from typing import Any
 
 from celery import signals
@@ -43,3 +44,5 @@ def _close(**_: Any) -> None:
 @signals.beat_init.connect(weak=False)
 def _start_beat(**_: Any) -> None:
     process.start("beat")
+    # Beat sends no signal when it ends.
+    atexit.register(process.close)

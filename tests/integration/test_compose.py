@@ -199,7 +199,10 @@ def test_the_services_screen_a_run(stack: Stack, tmp_path: Path) -> None:
     assert sent.json()["run"]["counts"]["screened"] == 10
 
     database = Database(server["SCREENING_DATABASE_URL"])
-    wait_until(lambda: _kinds(database) == {"prepare", "screen", "upkeep", "beat"}, 30, "every heart beats")
+    try:
+        wait_until(lambda: _kinds(database) == {"prepare", "screen", "upkeep", "beat"}, 30, "every heart beats")
+    finally:
+        database.dispose()
     assert {name: stack.health(name) for name in RUNNING} == dict.fromkeys(RUNNING, 0)
 
     for name in RUNNING:
@@ -207,7 +210,6 @@ def test_the_services_screen_a_run(stack: Stack, tmp_path: Path) -> None:
     codes = {name: stack.processes[name].wait(30) for name in RUNNING}
     assert codes == dict.fromkeys(RUNNING, 0), logs
     assert {name: stack.health(name) for name in RUNNING} == dict.fromkeys(RUNNING, 1)
-    database.dispose()
 
 
 def _kinds(database: Database) -> set[str]:
