@@ -27,11 +27,12 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. Programs with `last` are stopped after all others."""
+    """What to run. Programs with `last` are stopped after all others; niceness lets the others go first."""
 
     name: str
     command: tuple[str, ...]
     last: bool = False
+    niceness: int = 0
 
 
 class Keeper:
@@ -63,7 +64,7 @@ class Keeper:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509  the supervisor has one thread
+                preexec_fn=functools.partial(_before_program, self.program.niceness),  # noqa: PLW1509  the supervisor has one thread
             )
         self._started = time.monotonic()
 
@@ -172,8 +173,13 @@ def _prctl() -> Callable[..., int] | None:
     return function
 
 
-def _end_with_parent() -> None:
-    """In the child, before it runs its program: have the kernel end it when the supervisor is killed (Linux)."""
+def _before_program(niceness: int) -> None:
+    """In the child, before it runs its program: set its niceness, and have the kernel end it with us (Linux)."""
+    if niceness:
+        os.nice(niceness)
+        # Where Linux groups processes by session, niceness counts within a session only; the session has its own.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(niceness), "ascii")
     prctl = _prctl()
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

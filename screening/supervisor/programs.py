@@ -11,6 +11,8 @@ from screening.supervisor.processes import Program
 
 WEB = "web"
 QUEUES = ("prepare", "screen", "upkeep")
+BACKGROUND_NICENESS = 10
+"""Somebody waits for the portal, nobody for a batch: uploads go first, and screening takes what they leave."""
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -19,7 +21,10 @@ def portal_and_workers() -> list[Program]:
     celery = (sys.executable, "-m", "celery", "-A", "worker.app")
     return [
         Program(WEB, (sys.executable, "-m", "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app")),
-        *(Program(queue, (*celery, "worker", "-Q", queue, *_worker_options(queue))) for queue in QUEUES),
+        *(
+            Program(queue, (*celery, "worker", "-Q", queue, *_worker_options(queue)), niceness=BACKGROUND_NICENESS)
+            for queue in QUEUES
+        ),
         # Without a pid file: one that a killed beat left behind could keep the next one from starting.
         Program("beat", (*celery, "beat", "-S", "celery.beat:Scheduler", "--pidfile=")),
     ]

@@ -157,3 +157,14 @@ def test_orphans_of_this_folder_alone_are_stopped(tmp_path: Path) -> None:
         finally:
             orphan.kill()
             neighbour.kill()
+
+
+def test_background_programs_let_the_others_go_first(supervise: MakeSupervisor) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    supervisor = supervise(Program("portal", SLEEPER), Program("background", SLEEPER, niceness=3))
+    supervisor.start()
+    try:
+        niceness = [os.getpriority(os.PRIO_PROCESS, keeper.pid or 0) for keeper in supervisor.keepers]
+        assert niceness == [own, min(own + 3, 19)]
+    finally:
+        supervisor.stop()
