@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from screening.database.transactions import committed
 from screening.inference.bundle import BundleError
 from screening.inference.engine import EngineError
 from screening.ledger.lease import Lease
@@ -24,7 +25,6 @@ from screening.radiographs.rendition_file import load_rendition
 from screening.storage import ObjectMissing, StorageError, rendition_key
 from screening.system import System
 from worker.engines import Engines, LoadedEngine
-from worker.transactions import committed
 
 log = structlog.get_logger()
 

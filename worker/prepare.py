@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
+from screening.database.transactions import committed
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import (
     PreparedScan,
@@ -34,7 +35,6 @@ from screening.radiographs.rendition_spec import RenditionSpec
 from screening.storage import ObjectMissing, StorageError, display_key, original_key, rendition_key
 from screening.system import System
 from worker.keeping import kept_lease
-from worker.transactions import committed
 
 log = structlog.get_logger()
 

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
+from screening.database.transactions import committed
 from screening.inference.engine import NotFiniteError, Predictions
 from screening.inference.maps import pack_map
 from screening.ledger.screening import Outcome, fail_scan, record_batch, renew
@@ -18,7 +19,6 @@ from screening.radiographs.rendition import content_box
 from screening.system import System
 from worker.batches import BatchLoader, LoadedBatch, close_runs
 from worker.engines import Engines
-from worker.transactions import committed
 
 log = structlog.get_logger()
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from screening.database.states import RunState
 from screening.database.tables import Run
+from screening.database.transactions import committed
 from screening.ledger.lease import Lease
 from screening.ledger.sweeping import complete_runs
 from screening.ledger.unpacking import (
@@ -33,7 +34,6 @@ from screening.runs.intake import take_in
 from screening.storage import ObjectMissing, StorageError, container_key
 from screening.system import System
 from worker.keeping import kept_lease
-from worker.transactions import committed
 
 log = structlog.get_logger()
 

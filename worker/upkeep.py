@@ -2,11 +2,11 @@
 
 import structlog
 
+from screening.database.transactions import committed
 from screening.ledger.sweeping import Sweep, sweep
 from screening.queue import QueueName
 from screening.system import System
 from screening.workers import forget_the_dead
-from worker.transactions import committed
 
 log = structlog.get_logger()
 

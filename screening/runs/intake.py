@@ -1,8 +1,13 @@
-"""Taking in one received file: looked at, stored under its address, admitted; the same for uploads and containers."""
+"""Taking in received files: looked at, stored under their address, admitted; the same for uploads and containers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from screening.database.tables import Run
+from screening.database.transactions import committed
 from screening.radiographs.problems import Unscreenable
 from screening.radiographs.sniff import HEAD_BYTES, sniff, why_refused
 from screening.runs.admission import (
@@ -18,35 +23,72 @@ from screening.storage import Incoming, container_key, original_key
 from screening.system import System
 
 
-def take_in(system: System, run_id: int, name: str, incoming: Incoming, container_id: int | None = None) -> Receipted:
-    """Admit a received file to a run, or refuse it with a receipt.
+@dataclass(frozen=True)
+class Arrival:
+    """A file that was looked at, and is in storage unless it is refused. No row speaks of it yet."""
 
-    An upload needs a run that still takes files (Conflict otherwise); what comes out of a container belongs to its run
-    even after that was submitted. The object is in storage before the rows that speak of it are committed; the wake-up
-    is the caller's, afterwards. Raises StorageError; then nothing is recorded and the file may be sent again.
-    """
+    name: str
+    sha256: str | None
+    """None where not all of the bytes were looked at."""
+    size_bytes: int
+    media_type: str = ""
+    is_container: bool = False
+    refusal: Unscreenable | None = None
+
+
+def look_at(name: str, incoming: Incoming, from_container: bool = False) -> Arrival:
+    """Tell by its first bytes what a received file is, and keep it where it is welcome. Raises StorageError."""
     head = incoming.head(HEAD_BYTES)
-    refusal = why_refused(head)
     kind = sniff(head)
-    if refusal is None and kind is not None and kind.is_container and container_id is not None:
+    refusal = why_refused(head)
+    if kind is not None and kind.is_container and from_container:
         refusal = Unscreenable(
             "nested", "This is an archive inside an archive. Unpack it, and send the pictures themselves."
         )
-    if refusal is not None or kind is None:
-        code, reason = (refusal.code, str(refusal)) if refusal else ("not_an_image", "This is not a radiograph.")
-        with system.database.write() as session:
-            run = _receiving_run(session, run_id, container_id)
-            return refuse_file(
-                session, system.clock(), run, name, incoming.sha256, incoming.size, code, reason, container_id
-            )
-    file = StoredFile(name, incoming.sha256, incoming.size, kind.media_type)
-    incoming.keep(container_key(file.sha256) if kind.is_container else original_key(file.sha256))
-    with system.database.write() as session:
-        run = _receiving_run(session, run_id, container_id)
-        if kind.is_container:
-            return admit_container(session, system.clock(), run, file)
-        return admit_scan(session, system.clock(), run, file, container_id)
+    if kind is None or refusal is not None:
+        return Arrival(name, incoming.sha256, incoming.size, refusal=refusal)
+    incoming.keep(container_key(incoming.sha256) if kind.is_container else original_key(incoming.sha256))
+    return Arrival(name, incoming.sha256, incoming.size, kind.media_type, kind.is_container)
 
 
-def _receiving_run(session: Session, run_id: int, container_id: int | None) -> Run:
-    return run_for_admission(session, run_id) if container_id is None else get_run(session, run_id)
+def admit_arrivals(
+    system: System, run_id: int, arrivals: Sequence[Arrival], container_id: int | None = None
+) -> list[Receipted]:
+    """Admit files to a run in one transaction; a receipt for each, in the given order.
+
+    An upload needs a run that still takes files (Conflict otherwise); what comes out of a container belongs to its run
+    even after that was submitted. The wake-up is the caller's, afterwards.
+    """
+
+    def admit(session: Session) -> list[Receipted]:
+        run = run_for_admission(session, run_id) if container_id is None else get_run(session, run_id)
+        return [_admit(session, system.clock(), run, arrival, container_id) for arrival in arrivals]
+
+    # Two senders of the same files in different orders may end in a deadlock, of which one is tried again.
+    return committed(system.database, admit)
+
+
+def _admit(session: Session, now: datetime, run: Run, arrival: Arrival, container_id: int | None) -> Receipted:
+    if arrival.refusal is not None or arrival.sha256 is None:
+        problem = arrival.refusal or Unscreenable("damaged", "The file did not arrive whole. Send it again.")
+        return refuse_file(
+            session,
+            now,
+            run,
+            arrival.name,
+            arrival.sha256,
+            arrival.size_bytes,
+            problem.code,
+            problem.sentence,
+            container_id,
+        )
+    file = StoredFile(arrival.name, arrival.sha256, arrival.size_bytes, arrival.media_type)
+    if arrival.is_container:
+        return admit_container(session, now, run, file)
+    return admit_scan(session, now, run, file, container_id)
+
+
+def take_in(system: System, run_id: int, name: str, incoming: Incoming, container_id: int | None = None) -> Receipted:
+    """Look at one received file and admit it. Raises StorageError; then nothing is recorded and it may come again."""
+    arrival = look_at(name, incoming, from_container=container_id is not None)
+    return admit_arrivals(system, run_id, [arrival], container_id)[0]

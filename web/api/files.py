@@ -13,10 +13,9 @@ from screening.runs.admission import (
     admit_known,
     known_hashes,
     receipts_of,
-    refuse_file,
     run_for_admission,
 )
-from screening.runs.intake import take_in
+from screening.runs.intake import Arrival, admit_arrivals, look_at
 from screening.runs.lifecycle import get_run
 from web import current
 from web.api.schemas import (
@@ -112,10 +111,15 @@ def upload(run_id: int) -> Any:
         raise BadRequest
     request.max_content_length = system.settings.max_request_mb * MIB
     most_bytes = system.settings.max_file_mb * MIB
-    receipts = [
-        _receipt(run_id, received, most_bytes)
-        for received in receive_files(request.stream, boundary, system.storage, most_bytes)
-    ]
+    receipts: list[Receipted] = []
+    arrivals: list[Arrival] = []
+    for received in receive_files(request.stream, boundary, system.storage, most_bytes):
+        arrivals.append(_arrival(received, most_bytes))
+        if len(arrivals) == FILES_PER_TRANSACTION:
+            receipts += admit_arrivals(system, run_id, arrivals)
+            arrivals = []
+    if arrivals:
+        receipts += admit_arrivals(system, run_id, arrivals)
     system.waker.wake(QueueName.PREPARE)
     if any(receipt.status == "duplicate" for receipt in receipts):
         # The rendition of a scan that came before is there: it can be screened at once.
@@ -136,14 +140,8 @@ def receipts(query: dict[str, int], run_id: int) -> Any:
     return {"items": page, "next": page[-1].id if len(rows) > len(page) else None}
 
 
-def _receipt(run_id: int, received: Received, most_bytes: int) -> Receipted:
-    system = current.system()
+def _arrival(received: Received, most_bytes: int) -> Arrival:
     if received.size_bytes <= most_bytes:
-        return take_in(system, run_id, received.name, received.incoming)
-    problem = too_large(received.size_bytes, most_bytes)
-    with system.database.write() as session:
-        run = run_for_admission(session, run_id)
-        # No hash: the bytes over the limit were not looked at.
-        return refuse_file(
-            session, system.clock(), run, received.name, None, received.size_bytes, problem.code, problem.sentence
-        )
+        return look_at(received.name, received.incoming)
+    # No hash: the bytes over the limit were not looked at.
+    return Arrival(received.name, None, received.size_bytes, refusal=too_large(received.size_bytes, most_bytes))
