@@ -119,9 +119,3 @@ def queue_depths(app: Celery) -> dict[str, int]:
     """Messages that wait in each queue. Raises RedisError or OSError where Redis does not answer."""
     with app.connection_for_write() as connection:
         return {str(queue): _depth(connection, queue) for queue in QueueName}
-
-
-def ping_redis(app: Celery) -> None:
-    """Raises RedisError, KombuError or OSError where Redis does not answer."""
-    with app.connection_for_write() as connection:
-        connection.default_channel.client.ping()

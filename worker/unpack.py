@@ -29,8 +29,7 @@ from screening.radiographs.containers import Member
 from screening.radiographs.limits import ContainerLimits
 from screening.radiographs.problems import Unscreenable
 from screening.radiographs.unpacker import unpack
-from screening.runs.admission import refuse_file
-from screening.runs.intake import take_in
+from screening.runs.intake import Arrival, admit_arrivals, take_in
 from screening.storage import ObjectMissing, StorageError, container_key
 from screening.system import System
 from worker.keeping import kept_lease
@@ -116,14 +115,8 @@ class Unpacking:
     def _admit(self, claim: ContainerClaim, member: Member) -> None:
         name = f"{claim.file_name}/{member.name}"
         if member.problem is not None or member.data is None:
-            code = member.problem.code if member.problem else "damaged"
-            reason = str(member.problem) if member.problem else "This file in the archive cannot be read."
-
-            def refuse(session: Session) -> None:
-                run = session.get_one(Run, claim.run_id)
-                refuse_file(session, self._system.clock(), run, name, None, 0, code, reason, claim.container_id)
-
-            committed(self._system.database, refuse)
+            problem = member.problem or Unscreenable("damaged", "This file in the archive cannot be read.")
+            admit_arrivals(self._system, claim.run_id, [Arrival(name, None, 0, refusal=problem)], claim.container_id)
             return
         with self._system.storage.receive() as incoming:
             incoming.write(member.data)

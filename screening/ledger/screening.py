@@ -194,18 +194,6 @@ def requeue_jobs(session: Session, condition: Iterable[Any], max_attempts: int, 
     return int(aside.rowcount) + int(again.rowcount)
 
 
-def queued_jobs(session: Session) -> bool:
-    """Whether any job could be claimed now."""
-    return (
-        session.scalar(
-            select(Run.id)
-            .where(Run.state.in_(_CLAIMABLE_RUNS), exists().where(Job.run_id == Run.id, Job.state == JobState.QUEUED))
-            .limit(1)
-        )
-        is not None
-    )
-
-
 def queued_up_to(session: Session, limit: int) -> int:
     """How many jobs could be claimed now, counted no further than `limit`."""
     some = (

@@ -10,7 +10,7 @@ from screening.database.states import UNFINISHED, JobState, RunState, WorkState
 from screening.database.tables import Container, Job, Rendition, Run
 from screening.ledger.lease import SET_ASIDE_CODE
 from screening.ledger.preparing import reject_jobs, waiting_renditions
-from screening.ledger.screening import queued_jobs, requeue_jobs
+from screening.ledger.screening import queued_up_to, requeue_jobs
 from screening.ledger.unpacking import reject_container_receipt
 
 _PREPARE_SET_ASIDE = (
@@ -43,7 +43,7 @@ def sweep(session: Session, now: datetime, max_attempts: int) -> Sweep:
         runs_completed=complete_runs(session, now),
         wake_prepare=waiting_renditions(session)
         or session.scalar(select(Container.id).where(Container.state == WorkState.WAITING).limit(1)) is not None,
-        wake_screen=queued_jobs(session),
+        wake_screen=queued_up_to(session, 1) > 0,
     )
 
 

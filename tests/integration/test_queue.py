@@ -5,7 +5,7 @@ import time
 import pytest
 from redis import Redis
 
-from screening.queue import WAKE_UPS_WAITING, QueueName, Waker, make_celery, ping_redis, queue_depths
+from screening.queue import WAKE_UPS_WAITING, QueueName, Waker, make_celery, queue_depths
 from tests.conftest import free_port, running_valkey
 from tests.installation import wait_until
 
@@ -47,9 +47,9 @@ def test_nobody_waits_for_a_redis_that_is_away_and_wake_ups_go_on_when_it_is_bac
     waker.wake(QueueName.SCREEN)
     assert time.monotonic() - started < 0.5
     with pytest.raises(Exception, match="refused"):
-        ping_redis(app)
+        queue_depths(app)
     with running_valkey(port):
-        ping_redis(app)
+        queue_depths(app)
 
         def woken() -> bool:
             waker.wake(QueueName.SCREEN)
