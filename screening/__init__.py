@@ -12,7 +12,10 @@ rendition        the small 8-bit grey picture, made once from the original, that
 display image    the larger 8-bit grey picture that a reader looks at, without any identity
 checkpoint       weights, rendition and input spec, operating points, the figures they were measured with, identity
 operating point  a threshold chosen for a target sensitivity
+likely threshold a second threshold, never below the operating point, chosen for a target specificity
 flagged          a scan whose probability is at or over the operating point
+band             must look (no probability), likely (at or over the likely threshold), possible (flagged, under the
+                 likely threshold), not flagged
 worklist         scans ranked for follow-up
 receipt          what became of one submitted file: accepted, duplicate or rejected, and why
 container        a zip or tar file that holds files to be submitted

@@ -1,10 +1,12 @@
 """The registry of checkpoints: which are known, which one is active, and which operating point applies."""
 
 import json
+import os
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -13,7 +15,7 @@ from screening import audit
 from screening.database.engine import Database
 from screening.database.tables import Checkpoint, OperatingPointChange
 from screening.errors import Conflict, NotFound, Refused
-from screening.inference.bundle import CARD, Bundle, read_bundle
+from screening.inference.bundle import CARD, Bundle, BundleError, read_bundle
 from screening.radiographs.rendition_spec import RenditionSpec
 from screening.storage import Storage, checkpoint_key
 
@@ -23,14 +25,18 @@ def register(
 ) -> tuple[str, bool]:
     """Make one form of a bundle known: (its id, whether it was new). Its files are copied to storage first.
 
-    The first checkpoint of an installation becomes the active one. Registering it again changes nothing.
+    The first checkpoint of an installation becomes the active one. Registering it again changes nothing, unless its
+    card was of an older format: then the card of the bundle takes the place of the one that is kept.
     """
     if form not in bundle.forms:
         raise Refused("unknown_form", f"{bundle.name} has no form {form}. Choose one of {', '.join(bundle.forms)}.")
     checkpoint_id = bundle.identity(form)
     with database.read() as session:
-        if session.get(Checkpoint, checkpoint_id) is not None:
-            return checkpoint_id, False
+        known = session.get(Checkpoint, checkpoint_id)
+    if known is not None:
+        if known.card["format"] < bundle.card["format"]:
+            _renew_card(database, storage, now, bundle, checkpoint_id, actor)
+        return checkpoint_id, False
     for name in (CARD, *bundle.files):
         storage.put(checkpoint_key(checkpoint_id, name), (bundle.folder / name).read_bytes())
     with database.write() as session:
@@ -56,6 +62,7 @@ def register(
                 checkpoint_id=checkpoint_id,
                 name=point.name,
                 threshold=point.threshold,
+                likely_threshold=bundle.forms[form].likely.threshold,
                 reason="the default of the card",
                 set_by=actor,
                 set_at=now,
@@ -63,6 +70,30 @@ def register(
         )
         audit.record(session, now, actor, "checkpoint.registered", checkpoint_id, {"name": bundle.name, "form": form})
     return checkpoint_id, True
+
+
+def _renew_card(
+    database: Database, storage: Storage, now: datetime, bundle: Bundle, checkpoint_id: str, actor: str
+) -> None:
+    """Keep this card of the same files, and put its likely threshold in force; the operating point stays as it is."""
+    storage.put(checkpoint_key(checkpoint_id, CARD), (bundle.folder / CARD).read_bytes())
+    with database.write() as session:
+        checkpoint = get(session, checkpoint_id)
+        checkpoint.card = bundle.card
+        point = operating_point(session, checkpoint_id)
+        likely = bundle.forms[checkpoint.form].likely.threshold
+        session.add(
+            OperatingPointChange(
+                checkpoint_id=checkpoint_id,
+                name=point.name,
+                threshold=point.threshold,
+                likely_threshold=max(likely, point.threshold),
+                reason="the likely threshold of the card",
+                set_by=actor,
+                set_at=now,
+            )
+        )
+        audit.record(session, now, actor, "checkpoint.card_renewed", checkpoint_id, {"format": bundle.card["format"]})
 
 
 def all_checkpoints(session: Session) -> Sequence[Checkpoint]:
@@ -87,15 +118,21 @@ def active(session: Session) -> Checkpoint:
     return checkpoint
 
 
-def activate(session: Session, now: datetime, checkpoint_id: str, actor: str) -> Checkpoint:
-    """Make this checkpoint the one that new runs use and the worklist shows. Raises NotFound."""
+def activate(session: Session, now: datetime, checkpoint_id: str, actor: str, reason: str = "") -> Checkpoint:
+    """Make this checkpoint the one that new runs use and the worklist shows. Raises NotFound.
+
+    The audit trail keeps the former one and the reason, if one is given.
+    """
     chosen = get(session, checkpoint_id)
     former = session.scalar(select(Checkpoint.id).where(Checkpoint.active))
     if former == chosen.id:
         return chosen
     session.execute(update(Checkpoint).where(Checkpoint.active).values(active=False))
-    session.execute(update(Checkpoint).where(Checkpoint.id == chosen.id).values(active=True, activated_at=now))
-    audit.record(session, now, actor, "checkpoint.activated", chosen.id, {"former": former})
+    session.execute(
+        update(Checkpoint).where(Checkpoint.id == chosen.id).values(active=True, candidate=False, activated_at=now)
+    )
+    detail = {"former": former, **({"reason": reason.strip()} if reason.strip() else {})}
+    audit.record(session, now, actor, "checkpoint.activated", chosen.id, detail)
     session.refresh(chosen)
     return chosen
 
@@ -110,15 +147,94 @@ def operating_point(session: Session, checkpoint_id: str) -> OperatingPointChang
     ).one()
 
 
-def operating_point_facts(session: Session, checkpoint_id: str) -> dict[str, object]:
-    """What clients are told of the operating point in force, with what the card measured for it."""
+def operating_point_facts(session: Session, checkpoint_id: str) -> dict[str, Any]:
+    """What clients are told of the operating point in force, with what the card measured for it.
+
+    `likely` is what the card measured for the likely threshold, or None where another one is in force.
+    """
     point = operating_point(session, checkpoint_id)
     checkpoint = get(session, checkpoint_id)
-    measured: dict[str, object] = next(
-        (p for p in checkpoint.card["forms"][checkpoint.form]["operating_points"] if p["threshold"] == point.threshold),
-        {},
+    form: dict[str, Any] = checkpoint.card["forms"][checkpoint.form]
+    likely: dict[str, Any] | None = form.get("likely")
+    if likely is not None and likely["threshold"] != point.likely_threshold:
+        likely = None
+    return {
+        **(_measured(form, point.threshold) or {}),
+        "name": point.name,
+        "threshold": point.threshold,
+        "likely_threshold": point.likely_threshold,
+        "likely": likely,
+        "checkpoint": checkpoint_id,
+    }
+
+
+def card_threshold(session: Session, checkpoint_id: str, name: str) -> float:
+    """The threshold of the card's operating point with this name. Raises NotFound."""
+    checkpoint = get(session, checkpoint_id)
+    points = {p["name"]: p["threshold"] for p in checkpoint.card["forms"][checkpoint.form]["operating_points"]}
+    if name not in points:
+        raise NotFound(
+            "unknown_operating_point",
+            f"The card of {checkpoint_id} has no operating point {name}. Choose one of {', '.join(points)}, or a "
+            "threshold from 0 to 1.",
+        )
+    return float(points[name])
+
+
+def set_operating_point(
+    session: Session,
+    now: datetime,
+    checkpoint_id: str,
+    threshold: float,
+    likely_threshold: float | None,
+    reason: str,
+    actor: str,
+) -> OperatingPointChange:
+    """Put thresholds in force; lists are ranked by them at once. Without a likely threshold the present one stays.
+
+    Raises NotFound for an unknown checkpoint, and Refused where a value is out of range, the likely threshold would lie
+    below the other, or the reason is empty.
+    """
+    checkpoint = get(session, checkpoint_id)
+    present = operating_point(session, checkpoint_id)
+    likely = present.likely_threshold if likely_threshold is None else likely_threshold
+    if not (0 <= threshold <= 1 and 0 <= likely <= 1):
+        raise Refused("bad_threshold", "A threshold is a probability. Give a value from 0 to 1.")
+    if likely < threshold and likely_threshold is None:
+        raise Refused(
+            "likely_below_threshold",
+            f"The threshold {threshold:g} lies over the likely threshold in force, {likely:g}. Give a likely threshold "
+            f"of at least {threshold:g}, too.",
+        )
+    if likely < threshold:
+        raise Refused(
+            "likely_below_threshold",
+            f"The likely threshold {likely:g} lies below the threshold {threshold:g}, but what is likely is a part of "
+            f"what is flagged. Give a likely threshold of at least {threshold:g}.",
+        )
+    if not reason.strip():
+        raise Refused("no_reason", "A change of the operating point needs a reason. Say in a few words why.")
+    measured = _measured(checkpoint.card["forms"][checkpoint.form], threshold)
+    change = OperatingPointChange(
+        checkpoint_id=checkpoint_id,
+        name=measured["name"] if measured else "custom",
+        threshold=threshold,
+        likely_threshold=likely,
+        reason=reason.strip(),
+        set_by=actor,
+        set_at=now,
     )
-    return {**measured, "name": point.name, "threshold": point.threshold, "checkpoint": checkpoint_id}
+    session.add(change)
+    former = {"threshold": present.threshold, "likely_threshold": present.likely_threshold}
+    detail = {"threshold": threshold, "likely_threshold": likely, "reason": change.reason, "former": former}
+    audit.record(session, now, actor, "operating_point.set", checkpoint_id, detail)
+    session.flush()
+    return change
+
+
+def _measured(form: dict[str, Any], threshold: float) -> dict[str, Any] | None:
+    """The card's operating point at exactly this threshold: figures of another one would be another promise."""
+    return next((point for point in form["operating_points"] if point["threshold"] == threshold), None)
 
 
 def rendition_spec(session: Session, spec: str) -> RenditionSpec:
@@ -142,7 +258,14 @@ def fetch_bundle(storage: Storage, checkpoint_id: str, folder: Path) -> Bundle:
                 (partial / file_name).write_bytes(storage.get(checkpoint_key(checkpoint_id, file_name)))
             if not target.exists():
                 partial.rename(target)
-    return read_bundle(target)
+    try:
+        return read_bundle(target)
+    except BundleError:
+        # The copy may be older than the card that is kept now; the other files never change.
+        partial_card = target / f".{CARD}-{os.getpid()}"
+        partial_card.write_bytes(storage.get(checkpoint_key(checkpoint_id, CARD)))
+        partial_card.replace(target / CARD)
+        return read_bundle(target)
 
 
 def _listed_files(partial: Path) -> list[str]:

@@ -61,6 +61,26 @@ def choose_threshold(probabilities: ArrayLike, fractured: ArrayLike, target_sens
     return (lowest_flagged + (float(below.max()) if len(below) else 0.0)) / 2
 
 
+def choose_likely_threshold(probabilities: ArrayLike, fractured: ArrayLike, target_specificity: float = 0.95) -> float:
+    """The lowest threshold under which at least the target share of the scans that are not fractured stays.
+
+    It lies halfway between the highest probability that must stay under it and the next higher one seen. Raises
+    ValueError without scans that are not fractured, for a target outside (0, 1], for probabilities not in [0, 1], and
+    where so many scans that are not fractured have probability 1 that no threshold can reach the target.
+    """
+    values, labels = _checked(probabilities, fractured)
+    if not 0 < target_specificity <= 1:
+        raise ValueError(f"target specificity {target_specificity} is out of range; choose a value over 0, at most 1")
+    negative = np.sort(values[~labels])
+    if not len(negative):
+        raise ValueError("every scan among these is fractured; a threshold for a specificity needs some that are not")
+    highest_under = float(negative[math.ceil(target_specificity * len(negative) - 1e-9) - 1])
+    if highest_under == 1:
+        raise ValueError(f"no threshold reaches specificity {target_specificity} here; choose a lower target")
+    above = values[values > highest_under]
+    return (highest_under + (float(above.min()) if len(above) else 1.0)) / 2
+
+
 def score_threshold(probabilities: ArrayLike, fractured: ArrayLike, threshold: float) -> Score:
     """Count what a threshold flags among labelled scans."""
     values, labels = _checked(probabilities, fractured)

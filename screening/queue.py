@@ -34,6 +34,8 @@ TASKS = {
     QueueName.SCREEN: "worker.screen",
     QueueName.UPKEEP: "worker.sweep",
 }
+OVERNIGHT_TASK = "worker.overnight"
+"""On the queue of upkeep too, but a task of its own: a long opening of a run must not be mixed up with a sweep."""
 
 
 def make_celery(redis_url: str, sweep_every_s: float) -> Celery:
@@ -65,7 +67,12 @@ def make_celery(redis_url: str, sweep_every_s: float) -> Celery:
                 "task": TASKS[QueueName.UPKEEP],
                 "schedule": sweep_every_s,
                 "options": {"queue": QueueName.UPKEEP, "expires": sweep_every_s},
-            }
+            },
+            "overnight": {
+                "task": OVERNIGHT_TASK,
+                "schedule": sweep_every_s,
+                "options": {"queue": QueueName.UPKEEP, "expires": sweep_every_s},
+            },
         },
         timezone="UTC",
     )

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from screening.bands import Band, band_of
 from screening.checkpoints import operating_point
 from screening.database.states import WorkState
 from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Scan
@@ -25,6 +26,7 @@ class ScanPrediction:
     active: bool
     probability: float
     threshold: float
+    likely_threshold: float
     engine: str
     worker: str
     created_at: datetime
@@ -32,6 +34,10 @@ class ScanPrediction:
     @property
     def flagged(self) -> bool:
         return self.probability >= self.threshold
+
+    @property
+    def band(self) -> Band:
+        return band_of(self.probability, self.threshold, self.likely_threshold)
 
 
 def get_scan(session: Session, scan_id: str) -> Scan:
@@ -59,20 +65,24 @@ def predictions_of(session: Session, scan_id: str) -> list[ScanPrediction]:
         .where(Prediction.scan_id == scan_id)
         .order_by(Checkpoint.active.desc(), Prediction.created_at.desc(), Prediction.id.desc())
     )
-    return [
-        ScanPrediction(
-            checkpoint=row.checkpoint_id,
-            checkpoint_name=row.name,
-            form=row.form,
-            active=row.active,
-            probability=row.probability,
-            threshold=operating_point(session, row.checkpoint_id).threshold,
-            engine=row.engine,
-            worker=row.worker,
-            created_at=row.created_at,
+    predictions = []
+    for row in rows:
+        point = operating_point(session, row.checkpoint_id)
+        predictions.append(
+            ScanPrediction(
+                checkpoint=row.checkpoint_id,
+                checkpoint_name=row.name,
+                form=row.form,
+                active=row.active,
+                probability=row.probability,
+                threshold=point.threshold,
+                likely_threshold=point.likely_threshold,
+                engine=row.engine,
+                worker=row.worker,
+                created_at=row.created_at,
+            )
         )
-        for row in rows
-    ]
+    return predictions
 
 
 def activation_map(session: Session, scan_id: str, checkpoint_id: str | None) -> tuple[str, bytes]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from celery import Celery
 
+from screening.archives.references import WithReferences
 from screening.clock import Clock, utc_now
 from screening.database.engine import Database
 from screening.queue import Waker, make_celery
@@ -44,7 +45,7 @@ def open_system(settings: Settings) -> System:
     return System(
         settings=settings,
         database=Database(settings.resolved_database_url),
-        storage=open_storage(settings.resolved_storage_url),
+        storage=WithReferences(open_storage(settings.resolved_storage_url)),
         celery=celery,
         waker=Waker(celery),
     )

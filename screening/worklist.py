@@ -2,7 +2,8 @@
 
 Two ordered parts make one list: *must look* (no probability, in the order of arrival), then every screened scan by
 falling probability. Pages are cut by key, not by offset, so a page late in a long list costs what the first one costs.
-The band is compared with the operating point when the list is read, so a new operating point applies at once.
+The two thresholds are compared when the list is read, so new ones apply at once; a band of the screened is a range of
+probabilities in the same order.
 """
 
 import base64
@@ -10,18 +11,17 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from screening.bands import Band, BandFilter, band_of
 from screening.checkpoints import active, operating_point
 from screening.database.states import JobState
-from screening.database.tables import Job, Prediction, Run, Scan
+from screening.database.tables import Job, OperatingPointChange, Prediction, Run, Scan
 from screening.errors import Refused
 
-Band = Literal["must_look", "flagged", "not_flagged"]
-BANDS: tuple[Band, ...] = ("must_look", "flagged", "not_flagged")
 LARGEST_PAGE = 500
 _NOT_SCREENED = (JobState.REJECTED, JobState.FAILED)
 
@@ -50,6 +50,25 @@ class WorklistPage:
     """Cursor of the next page; None at the end."""
     checkpoint: str
     threshold: float
+    likely_threshold: float
+
+
+@dataclass(frozen=True)
+class BandCounts:
+    """How many items each band holds."""
+
+    must_look: int
+    likely: int
+    possible: int
+    not_flagged: int
+
+    @property
+    def flagged(self) -> int:
+        return self.likely + self.possible
+
+    @property
+    def total(self) -> int:
+        return self.must_look + self.flagged + self.not_flagged
 
 
 @dataclass(frozen=True)
@@ -79,7 +98,7 @@ class _Place:
 def worklist_page(
     session: Session,
     run: Run | None = None,
-    band: Band | None = None,
+    band: BandFilter | None = None,
     limit: int = 100,
     cursor: str | None = None,
 ) -> WorklistPage:
@@ -88,7 +107,7 @@ def worklist_page(
     Raises Refused for a cursor that was not made here, Conflict where no checkpoint is active.
     """
     checkpoint_id = run.checkpoint_id if run else active(session).id
-    threshold = operating_point(session, checkpoint_id).threshold
+    point = operating_point(session, checkpoint_id)
     limit = max(1, min(limit, LARGEST_PAGE))
     place = _Place.decode(cursor) if cursor else _Place(ranked=False, job=0, probability=2.0)
     rows: list[Any] = []
@@ -96,11 +115,7 @@ def worklist_page(
         rows += session.execute(_must_look(checkpoint_id, run).where(Job.id > place.job).limit(limit + 1)).all()
     if len(rows) <= limit and band != "must_look":
         behind = place if place.ranked else _Place(ranked=True, job=0, probability=2.0)
-        statement = _ranked(checkpoint_id, run).where(_after(behind))
-        if band == "flagged":
-            statement = statement.where(Prediction.probability >= threshold)
-        elif band == "not_flagged":
-            statement = statement.where(Prediction.probability < threshold)
+        statement = _ranked(checkpoint_id, run).where(_after(behind), *_range(band, point))
         rows += session.execute(statement.limit(limit + 1 - len(rows))).all()
     page = rows[:limit]
     following = None
@@ -108,10 +123,11 @@ def worklist_page(
         last = page[-1]
         screened = last.probability is not None
         following = _Place(screened, last.job, last.probability if screened else 2.0).encode()
-    return WorklistPage([_item(row, threshold) for row in page], following, checkpoint_id, threshold)
+    items = [_item(row, point) for row in page]
+    return WorklistPage(items, following, checkpoint_id, point.threshold, point.likely_threshold)
 
 
-def whole_worklist(session: Session, run: Run | None = None, band: Band | None = None) -> Iterator[WorklistItem]:
+def whole_worklist(session: Session, run: Run | None = None, band: BandFilter | None = None) -> Iterator[WorklistItem]:
     """Every item, page by page, for exports."""
     cursor: str | None = None
     while True:
@@ -122,17 +138,21 @@ def whole_worklist(session: Session, run: Run | None = None, band: Band | None =
             return
 
 
-def band_counts(session: Session, run: Run | None = None) -> dict[Band, int]:
-    """How many items each band holds."""
+def band_counts(session: Session, run: Run | None = None) -> BandCounts:
+    """Count the list of a run, or of everything the active checkpoint screened. Raises Conflict as worklist_page."""
     checkpoint_id = run.checkpoint_id if run else active(session).id
-    threshold = operating_point(session, checkpoint_id).threshold
+    point = operating_point(session, checkpoint_id)
     must_look = _must_look(checkpoint_id, run).order_by(None).subquery()
     ranked = _ranked(checkpoint_id, run).order_by(None).subquery()
-    flagged, screened = session.execute(
-        select(func.count().filter(ranked.c.probability >= threshold), func.count()).select_from(ranked)
+    likely, flagged, screened = session.execute(
+        select(
+            func.count().filter(ranked.c.probability >= point.likely_threshold),
+            func.count().filter(ranked.c.probability >= point.threshold),
+            func.count(),
+        ).select_from(ranked)
     ).one()
     unscreened = session.scalar(select(func.count()).select_from(must_look)) or 0
-    return {"must_look": unscreened, "flagged": flagged, "not_flagged": screened - flagged}
+    return BandCounts(unscreened, likely, flagged - likely, screened - flagged)
 
 
 _COLUMNS = (
@@ -159,7 +179,7 @@ def _must_look(checkpoint_id: str, run: Run | None) -> Select[*tuple[Any, ...]]:
         .where(Job.state.in_(_NOT_SCREENED), Prediction.id.is_(None))
         .order_by(Job.id)
     )
-    return statement.where(Job.run_id == run.id) if run else statement.where(_latest_job())
+    return statement.where(Job.run_id == run.id) if run else statement.where(_latest_job(checkpoint_id))
 
 
 def _ranked(checkpoint_id: str, run: Run | None) -> Select[*tuple[Any, ...]]:
@@ -171,13 +191,20 @@ def _ranked(checkpoint_id: str, run: Run | None) -> Select[*tuple[Any, ...]]:
         .where(Prediction.checkpoint_id == checkpoint_id)
         .order_by(Prediction.probability.desc(), Job.id)
     )
-    return statement.where(Job.run_id == run.id) if run else statement.where(_latest_job())
+    return statement.where(Job.run_id == run.id) if run else statement.where(_latest_job(checkpoint_id))
 
 
-def _latest_job() -> ColumnElement[bool]:
-    """Over all runs a scan is listed once, under the latest job that it has."""
+def _latest_job(checkpoint_id: str) -> ColumnElement[bool]:
+    """Over all runs a scan is listed once, under the latest job that it has: of this checkpoint's runs, if in any.
+
+    Jobs for another checkpoint, which is only tried on the archive, must neither hide what could not be screened nor
+    speak of it.
+    """
     later = Job.__table__.alias("later")
-    return ~exists().where(later.c.scan_id == Job.scan_id, later.c.id > Job.id)
+    runs = select(Run.id).where(Run.checkpoint_id == checkpoint_id)
+    own, others = Job.run_id.in_(runs), later.c.run_id.in_(runs)
+    goes_before = or_(and_(others, ~own), and_(later.c.id > Job.id, or_(others, ~own)))
+    return ~exists().where(later.c.scan_id == Job.scan_id, goes_before)
 
 
 def _after(place: _Place) -> ColumnElement[bool]:
@@ -187,15 +214,24 @@ def _after(place: _Place) -> ColumnElement[bool]:
     )
 
 
-def _item(row: Any, threshold: float) -> WorklistItem:
-    band: Band = (
-        "must_look" if row.probability is None else "flagged" if row.probability >= threshold else "not_flagged"
-    )
+def _range(band: BandFilter | None, point: OperatingPointChange) -> list[ColumnElement[bool]]:
+    """A band of the screened as conditions on the probability."""
+    at_least = {"likely": point.likely_threshold, "possible": point.threshold, "flagged": point.threshold}
+    below = {"possible": point.likely_threshold, "not_flagged": point.threshold}
+    conditions = []
+    if band in at_least:
+        conditions.append(Prediction.probability >= at_least[band])
+    if band in below:
+        conditions.append(Prediction.probability < below[band])
+    return conditions
+
+
+def _item(row: Any, point: OperatingPointChange) -> WorklistItem:
     return WorklistItem(
         scan=row.scan,
         run=row.run,
         file_name=row.file_name,
-        band=band,
+        band=band_of(row.probability, point.threshold, point.likely_threshold),
         probability=row.probability,
         reason=row.problem,
         code=row.problem_code,

@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 from safetensors.numpy import save_file
 
-from screening.inference.bundle import CARD, GOLDEN, WEIGHTS, Bundle, OperatingPoint, file_digest, read_bundle
+from screening.inference.bundle import (
+    CARD,
+    CARD_FORMAT,
+    GOLDEN,
+    WEIGHTS,
+    Bundle,
+    LikelyPoint,
+    OperatingPoint,
+    file_digest,
+    read_bundle,
+)
 from screening.radiographs.rendition import RenditionSpec
 
 Weights = dict[str, NDArray[np.float16]]
@@ -61,10 +71,11 @@ def write_card(folder: Path, rendition: RenditionSpec, forms: Sequence[str] = ("
     form = {
         "operating_points": [asdict(point) for point in points],
         "default_operating_point": "sensitivity-90",
+        "likely": asdict(LikelyPoint(0.75, 0.95, 0.55, 0.94, 0.7, 0.88)),
         "figures": {"auc": 0.5, "note": "random weights"},
     }
     card = {
-        "format": 1,
+        "format": CARD_FORMAT,
         "name": f"random-{rendition.side}",
         "rendition": rendition.as_dict(),
         "forms": dict.fromkeys(forms, form),

@@ -70,12 +70,13 @@ class Installation:
         self.system: System = open_system(Settings(**values))  # type: ignore[arg-type]
         self.folder = folder
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.app = "worker.app"
         checkpoints.register(self.system.database, self.system.storage, utc_now(), bundle, bundle.default_form, "tests")
 
     def start(self, kind: str, name: str | None = None) -> subprocess.Popen[bytes]:
         """Start one worker process (prepare, screen, upkeep) or beat."""
         name = name or kind
-        command = [sys.executable, "-m", "celery", "-A", "worker.app"]
+        command = [sys.executable, "-m", "celery", "-A", self.app]
         if kind == "beat":
             command += ["beat", "-S", "celery.beat:Scheduler", "--pidfile="]
         else:

@@ -1,35 +1,35 @@
 """The model card in Markdown, from a bundle's own figures: `python -m training.card --checkpoint C --out FILE`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from screening.inference.bundle import Bundle, BundleError, Form, read_bundle
-
-MEASURE_NAMES = {
-    "auc": "ROC AUC",
-    "average_precision": "Average precision",
-    "precision_at_recall_75": "Precision at recall 0.75",
-    "recall_at_precision_49": "Recall at precision 0.49",
-    "specificity_at_sensitivity_90": "Specificity at sensitivity 0.90",
-}
+from training.measuring import wording
+from training.measuring.drawing import draw
+from training.measuring.form_section import PICTURE_PREFIX, form_section, ranged, table, told_row
+from training.measuring.points import promised_sensitivity
+from training.measuring.vector import write_drawings
+from training.measuring.wording import number
 
 
-def model_card(bundle: Bundle) -> str:
-    """Everything that a reader of the card needs, with every number taken from the bundle."""
-    card, training = bundle.card, bundle.card["training"]
-    split, recipe = training["split"], training["recipe"]
-    parts = split["images"]
-    sides = ", ".join(f"{phase['epochs']} epochs at {phase['side']} px" for phase in recipe["phases"])
+def model_card(bundle: Bundle, pictures: str | None = None) -> str:
+    """Everything that a reader of the card needs, with every number taken from the bundle; what it lacks is left out.
+
+    pictures: where the drawings of the default form lie (`write_drawings`), seen from the card; without it, none.
+    """
+    card, training = bundle.card, bundle.card.get("training", {})
     lines = [
         f"# Model card: {bundle.name}",
         "",
-        f"{card['intended_use']}",
+        card.get("intended_use", ""),
         "",
+        *_promise(bundle.forms[bundle.default_form]),
         "## What it is",
         "",
-        f"- {card['architecture']}; made on {card['created']}.",
+        f"- {card.get('architecture', 'ResNet-18')}{'; made on ' + card['created'] if 'created' in card else ''}.",
         f"- Input: the rendition, 8-bit grey, longest side {bundle.rendition.side} px, centred on a black square, "
         f"grey values stretched between the {bundle.rendition.low_percentile} and "
         f"{bundle.rendition.high_percentile} percentiles (rendition {bundle.rendition.hash}).",
@@ -37,104 +37,160 @@ def model_card(bundle: Bundle) -> str:
         " the logit.",
         f"- Forms: {', '.join(f'`{name}` (checkpoint {bundle.identity(name)})' for name in bundle.forms)}; "
         f"`{bundle.default_form}` is the default.",
-        "",
-        "## What it was trained on",
-        "",
-        f"- {training['attribution']}. {training['data']}.",
-        f"- {split['folds']} folds by {split['by']} (pictures that probably show one patient, and near-duplicates, stay"
-        f" together), stratified by label and body part, seed {split['seed']}. Fold {split['test_fold']} is the test "
-        "part, the next fold calibrates. Damaged files and five near-identical pairs with opposite labels are left "
-        "out.",
-        "",
-        "| part | images | fractured | groups | used for |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {name} | {parts[name]['n']} | {parts[name]['fractured']} | {parts[name]['groups']} | {use} |"
-            for name, use in (
-                ("train", "weights"),
-                ("calibration", "choosing the epoch, calibrating the probability, choosing the thresholds"),
-                ("test", "nothing but the figures below"),
-            )
-        ),
-        "",
-        f"- ResNet-18 from random weights, taught by an EfficientNet-Lite0 (ImageNet weights, fine-tuned on the same "
-        f"train part): weighted cross-entropy (fractured x {recipe['positive_weight']}), the teacher's logits "
-        f"(x {recipe['distillation']['logit']}) and standardised features (x {recipe['distillation']['features']}), "
-        f"and fracture boxes at two strides (x {recipe['box_weight']}). {sides}; AdamW, weights averaged "
-        f"exponentially. The whole recipe is in `card.json`.",
-        f"- Epoch {training['selected_epoch']['epoch']} of {training['epochs_trained']} was selected by the mean "
-        "specificity over sensitivities 0.80 to 0.96 on the calibration part: the promise is a sensitivity, so its "
-        "price in specificity is what is minimised; one sensitivity alone would hang on a single scan.",
+        *_trained_on(training),
+        *_ways(training.get("cross_validation")),
     ]
-    lines += [f"- {note}" for note in training["notes"]]
     for form in bundle.forms.values():
-        lines += ["", *_form_section(form)]
-    lines += ["", "## Limits", "", *(f"- {limit}" for limit in card["limits"]), ""]
-    return "\n".join(lines)
+        lines += form_section(form, pictures if form.name == bundle.default_form else None)
+    lines += [*_forms_compared(bundle), *_limits(bundle)]
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _form_section(form: Form) -> list[str]:
-    figures = form.figures
-    rows = [
-        f"## Figures of `{form.name}`",
+def _promise(form: Form) -> list[str]:
+    told = told_row(form.figures)
+    sensitivity = promised_sensitivity(told) if told else form.default_point.sensitivity_lower_95
+    return [
+        f"**{wording.promise(sensitivity)}** That is `{form.name}` at its default operating point, "
+        f"`{form.default_operating_point}`. Nothing is left out of the worklist, and no fracture is ever ruled out.",
         "",
-        f"Measured on the deployed form, on {figures['n']} images ({figures['fractured']} fractured) of "
-        f"{figures['groups']} groups: {figures['measured_on']}. Intervals are 95%, by bootstrap over groups.",
-        "",
-        "| figure | value | interval |",
-        "|---|---|---|",
-        *(
-            f"| {title} | {figures[name]:.3f} | {' to '.join(f'{x:.3f}' for x in figures['intervals_95'][name])} |"
-            for name, title in MEASURE_NAMES.items()
-        ),
-        f"| Brier score | {figures['brier']:.3f} | |",
-        f"| Expected calibration error | {figures['calibration_error']:.3f} | |",
-        "",
-        "Thresholds were chosen on the calibration part for the target, and measured on the test part. The lower bound "
-        "is Clopper-Pearson, one-sided, 95%.",
-        "",
-        "| operating point | target | threshold | sensitivity | at least | specificity | PPV | NPV |",
-        "|---|---|---|---|---|---|---|---|",
     ]
-    rows += [
-        f"| {point.name}{' (default)' if point is form.default_point else ''} | {point.target_sensitivity:.2f} "
-        f"| {point.threshold:.4f} | {point.sensitivity:.3f} | {point.sensitivity_lower_95:.3f} "
-        f"| {point.specificity:.3f} | {point.ppv:.3f} | {point.npv:.3f} |"
-        for point in form.operating_points
+
+
+def _trained_on(training: dict[str, Any]) -> list[str]:
+    if not training:
+        return []
+    lines = ["", "## What it was trained on", ""]
+    lines += [f"- {training['attribution']}. {training['data']}."] if "attribution" in training else []
+    split = training.get("split", {})
+    if "folds" in split:
+        kept = split.get("test_fold")
+        lines.append(
+            f"- {split['folds']} folds by {split['by']} (pictures that probably show one patient, and near-duplicates, "
+            f"stay together), stratified by label and body part, seed {split['seed']}. "
+            + (
+                "The released weights saw all of them; the figures are those of networks of the same recipe, each "
+                "measured on a fold that it never saw."
+                if kept is None
+                else f"Fold {kept} is the test part."
+            )
+            + " Damaged files and five near-identical pairs with opposite labels are left out."
+        )
+    parts = {name: part for name, part in split.get("images", {}).items() if part["n"]}
+    if parts:
+        rows = ((name, part["n"], part["fractured"], part["groups"]) for name, part in parts.items())
+        lines += ["", *table(("part", "images", "fractured", "groups"), rows), ""]
+    lines += _recipe(training)
+    lines += [f"- {note}" for note in training.get("notes", [])]
+    return lines
+
+
+def _recipe(training: dict[str, Any]) -> list[str]:
+    recipe = training.get("recipe")
+    if not recipe:
+        return []
+    phases = ", ".join(f"{phase['epochs']} epochs at {phase['side']} px" for phase in recipe["phases"])
+    begins = {"imagenet": "ImageNet weights", "file": "weights of a file"}.get(recipe.get("init"), "random weights")
+    taught = "" if not recipe.get("distillation") else ", taught by an EfficientNet-Lite0 with ImageNet weights"
+    lines = [
+        f"- ResNet-18 from {begins}{taught}: {phases}; fractured scans weigh {recipe['positive_weight']} times in the "
+        "loss. The whole recipe is in `card.json`."
     ]
-    rows += [
-        "",
-        f"Within subgroups, at `{form.default_operating_point}` (small groups say little; see the counts):",
-        "",
-        "| subgroup | images | fractured | AUC | sensitivity | specificity |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {row['subgroup']} | {row['n']} | {row['fractured']} | {_number(row['auc'])} "
-            f"| {_number(row['sensitivity'])} | {_number(row['specificity'])} |"
-            for row in figures["subgroups"]
-        ),
-    ]
-    pointing = figures["localization"]
-    if pointing["fractured_with_boxes"]:
-        rows += [
-            "",
-            f"The peak of the class activation map meets a fracture box in {pointing['peak_in_box']} of "
-            f"{pointing['fractured_with_boxes']} fractured images with boxes. It is a hint where to look, no outline.",
+    selected = training.get("selected_epoch")
+    if selected:
+        lines.append(
+            f"- Epoch {selected['epoch']} of {training['epochs_trained']} was selected by the mean specificity over "
+            "sensitivities 0.80 to 0.96: the promise is a sensitivity, so its price in specificity is what is "
+            "minimised; one sensitivity alone would hang on a single scan."
+        )
+    return lines
+
+
+def _ways(compared: dict[str, Any] | None) -> list[str]:
+    """The comparison of ways: on one fold, then out of fold."""
+    if not compared or not compared.get("rows"):
+        return []
+    lines = ["", "## The ways that were tried", ""]
+    if compared.get("folds"):
+        lines += [
+            f"All of the same {compared['folds']} folds by group. In brackets: 95% interval by bootstrap over groups."
         ]
-    return rows
+    heads = ("way", *wording.MEASURE_NAMES.values())
+    for measured_on in dict.fromkeys(row["folds"] for row in compared["rows"]):
+        rows = [row for row in compared["rows"] if row["folds"] == measured_on]
+        cells = [
+            (
+                f"**{row['way']}**{': ' + row['what'] if row.get('what') else ''}",
+                *(ranged(row["figures"].get(m), row.get("intervals_95", {}).get(m)) for m in wording.MEASURE_NAMES),
+            )
+            for row in rows
+        ]
+        lines += ["", f"### {measured_on[:1].upper()}{measured_on[1:]}", "", *table(heads, cells)]
+    return lines
 
 
-def _number(value: Any) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _forms_compared(bundle: Bundle) -> list[str]:
+    """What eight bits cost against 32: every measure, and the sensitivity at the points of the same name."""
+    if not {"fp32", "int8"} <= bundle.forms.keys():
+        return []
+    full, small = bundle.forms["fp32"], bundle.forms["int8"]
+    rows = [
+        (
+            words,
+            number(full.figures[name]),
+            number(small.figures[name]),
+            f"{small.figures[name] - full.figures[name]:+.4f}",
+        )
+        for name, words in wording.MEASURE_NAMES.items()
+        if name in full.figures and name in small.figures
+    ]
+    points = {point.name: point for point in full.operating_points}
+    rows += [
+        (
+            f"Sensitivity at {point.name}",
+            number(points[point.name].sensitivity),
+            number(point.sensitivity),
+            f"{point.sensitivity - points[point.name].sensitivity:+.4f}",
+        )
+        for point in small.operating_points
+        if point.name in points
+    ]
+    return ["", "## `int8` against `fp32`", "", *table(("figure", "fp32", "int8", "difference"), rows)]
+
+
+def _limits(bundle: Bundle) -> list[str]:
+    """What it cannot do, and where it fails: the subgroups that do worse than all scans, of those with some cases."""
+    lines = ["", "## Limits", "", *(f"- {limit}" for limit in bundle.card.get("limits", []))]
+    rows = bundle.forms[bundle.default_form].figures.get("subgroups", [])
+    every = next((row for row in rows if row["subgroup"] == "all"), None)
+    if every is None:
+        return lines
+    weak = sorted(
+        (row for row in rows if row["auc"] is not None and row["fractured"] >= 5 and row["auc"] < every["auc"] - 0.01),
+        key=lambda row: float(row["auc"]),
+    )
+    if weak:
+        told = "; ".join(
+            f"{row['subgroup']} (AUC {row['auc']:.3f}, sensitivity {number(row['sensitivity'])}, "
+            f"{row['fractured']} fractured)"
+            for row in weak
+        )
+        lines.append(f"- It does worse than over all scans (AUC {every['auc']:.3f}) on: {told}.")
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.card", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder of a bundle")
     parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument("--images", type=Path, help="folder for the drawings; `images` beside the card if not given")
     given = parser.parse_args()
+    images = given.images or given.out.parent / "images"
     try:
-        given.out.write_text(model_card(read_bundle(given.checkpoint)), "utf-8")
+        bundle = read_bundle(given.checkpoint)
+        drawings = draw(bundle.forms[bundle.default_form].figures)
+        write_drawings(drawings, images, PICTURE_PREFIX, png=False)
+        place = Path(os.path.relpath(images, given.out.parent)).as_posix()
+        given.out.write_text(model_card(bundle, place), "utf-8")
     except (BundleError, OSError) as error:
         sys.exit(f"The model card cannot be written: {error}")
 

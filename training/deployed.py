@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 
 
 class Outputs(NamedTuple):
-    """probabilities (n,) float64 and class activation maps (n, h, w) float32, in logits."""
+    """logits (n,) float64 and class activation maps (n, h, w) float32, in logits."""
 
-    probabilities: NDArray[np.float64]
+    logits: NDArray[np.float64]
     maps: NDArray[np.float32]
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(n,)"""
+        return 1 / (1 + np.exp(-self.logits))
 
 
 def run_form(xml: Path, squares: NDArray[np.uint8], batch: int = 16) -> Outputs:
@@ -23,4 +28,4 @@ def run_form(xml: Path, squares: NDArray[np.uint8], batch: int = 16) -> Outputs:
         result = compiled([np.ascontiguousarray(squares[start : start + batch])[:, None]])
         logits.append(result["logits"].copy())
         maps.append(result["maps"].copy())
-    return Outputs(1 / (1 + np.exp(-np.concatenate(logits).astype(np.float64))), np.concatenate(maps))
+    return Outputs(np.concatenate(logits).astype(np.float64), np.concatenate(maps))

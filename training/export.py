@@ -1,232 +1,120 @@
 """Make a checkpoint bundle: `python -m training.export --run DIR --data DIR --out checkpoints/NAME`.
 
-Each form is built, run over the calibration part (which chooses its thresholds) and over the test part (which
-measures them), so that every figure in the card is one of the very file that is served.
+With --cross-validation, thresholds and figures come from the out-of-fold outputs of the same recipe, and the run may
+have trained on all data. Without it, the run must have kept a fold away: the part that selected the epoch chooses the
+thresholds, and that fold measures them. Each form is measured as the very file that is served.
 """
 
 import argparse
-import dataclasses
 import datetime
 import json
-import logging
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
-import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file as save_tensors
-from torch import Tensor, nn
 
-from screening.inference.bundle import CARD, GOLDEN, WEIGHTS, Bundle, file_digest, read_bundle
-from screening.operating_point import choose_threshold
-from screening.radiographs.rendition import fit_input, make_rendition
-from training.calibration import fit_temperature_and_bias
-from training.dataset import DatasetError, Example, read_dataset, square_renditions
+from screening.inference.bundle import CARD, CARD_FORMAT, GOLDEN, WEIGHTS, Bundle, file_digest, read_bundle
+from training.data.manifest import DatasetError, Example, read_dataset
+from training.data.pictures import square_renditions
+from training.data.splits import fold_parts
 from training.deployed import run_form
-from training.eight_bit import snap_to_eight_bits, store_filters_in_eight_bits
-from training.evaluate import measure, measured_point, pointing_game, subgroups
-from training.networks import GreyResNet18
-from training.phantoms import make_phantom
-from training.recipe import Recipe
-from training.splits import train_calibration_test
-from training.train import GREY_MEAN, GREY_STD, predict
-
-TARGETS = {"strict": 0.80, "recall-first": 0.90, "widest": 0.95}
-"""The operating points and their target sensitivities."""
-DEFAULT_POINT = "recall-first"
-GOLDEN_COUNT = 8
-INT8_SUBSET = 300
-
-ATTRIBUTION = (
-    "FracAtlas: Abedeen, I., Rahman, M. A., Prottyasha, F. Z. et al., FracAtlas: A Dataset for Fracture "
-    "Classification, Localization and Segmentation of Musculoskeletal Radiographs, Scientific Data 10, 521 (2023), "
-    "doi:10.6084/m9.figshare.22363012, CC BY 4.0"
-)
-INTENDED_USE = "Research: ordering a worklist so that radiographs with a likely bone fracture are read first."
-LIMITS = (
-    "Not a certified medical device. It never says that a fracture is absent, and it replaces no reader.",
-    "Trained on one data set (hand, leg, hip, shoulder; three hospitals of one country); other body parts, children, "
-    "casts and other equipment are untested.",
-    "Probabilities are calibrated to a prevalence of about 18% fractured; elsewhere only their order holds.",
-    "Grouping of patients is inferred, because the data set has no patient ids.",
-)
+from training.learning.initial import trained_network
+from training.learning.networks import GreyResNet18
+from training.learning.recipe import Recipe
+from training.measuring.ranking import measure_ranking
+from training.release.card_facts import INTENDED_USE, LIMITS, split_facts, training_facts
+from training.release.eight_bit import settle
+from training.release.forms import FORMS, fold_calibration, save_forms, typical_indices
+from training.release.golden import golden_renditions
+from training.release.out_of_fold import OutOfFold, finished_folds, pooled, shared_calibration
+from training.release.thresholds import DEFAULT_POINT, chosen_points, points_from_other_folds, stated
+from training.train import say_on_terminal
 
 
-class Served(nn.Module):
-    """What is exported: uint8 renditions (n, 1, side, side) in, logits (n,) and maps (n, h, w) out.
+@dataclass(frozen=True)
+class Evidence:
+    """What a form said of scans that did not train it: those that choose its thresholds and those that measure them.
 
-    A map holds each position's share of the logit: its mean plus the bias of the last layer is the logit.
+    They are the same scans in a cross-validation, where each scan is measured by thresholds of other folds.
     """
 
-    def __init__(self, network: GreyResNet18) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, renditions: Tensor) -> tuple[Tensor, Tensor]:
-        last = self.network.stages(renditions.float()).last
-        maps = torch.einsum("nchw,c->nhw", last, self.network.fc.weight[0])
-        return maps.mean((1, 2)) + self.network.fc.bias, maps
-
-
-def fold_calibration(network: GreyResNet18, slope: float, offset: float) -> None:
-    """Make sigmoid(logit) the calibrated probability: logit becomes slope * logit + offset."""
-    with torch.no_grad():
-        network.fc.weight.mul_(slope)
-        network.fc.bias.mul_(slope).add_(offset)
-
-
-def stored_half(network: GreyResNet18) -> dict[str, Tensor]:
-    """Round the weights to fp16 in place, and return them as they are stored, with the input's normalisation.
-
-    Counters of batch normalisation serve training only and are left out.
-    """
-    stored = {}
-    for name, tensor in network.state_dict().items():
-        if tensor.dtype.is_floating_point:
-            stored[name] = tensor.half().contiguous()
-            tensor.copy_(stored[name])
-    stored["input.mean"] = torch.tensor(network.mean)
-    stored["input.std"] = torch.tensor(network.std)
-    return stored
-
-
-def openvino_model(network: GreyResNet18, side: int) -> ov.Model:
-    example = torch.zeros(2, 1, side, side, dtype=torch.uint8)
-    model = ov.convert_model(
-        Served(network.eval()), example_input=example, input=("renditions", [-1, 1, side, side], ov.Type.u8)
-    )
-    model.input(0).set_names({"renditions"})
-    for output, name in zip(model.outputs, ("logits", "maps"), strict=True):
-        output.set_names({name})
-    return model
-
-
-def quantised(model: ov.Model, squares: NDArray[np.uint8]) -> ov.Model:
-    """An int8 model by post-training quantisation, ranges taken from training renditions."""
-    import nncf
-
-    logging.getLogger("nncf").setLevel(logging.WARNING)
-    dataset = nncf.Dataset(list(squares[:, None, None]))
-    return nncf.quantize(model, dataset, subset_size=len(squares), preset=nncf.QuantizationPreset.MIXED)
-
-
-def golden_renditions(recipe: Recipe) -> NDArray[np.uint8]:
-    """Renditions of generated phantoms, upright and wide, half of them fractured."""
-    spec, squares = recipe.rendition, []
-    for seed in range(GOLDEN_COUNT):
-        size = (454, 373) if seed % 2 else (373, 454)
-        phantom = make_phantom(seed, fractured=seed % 4 < 2, height=size[0], width=size[1])
-        squares.append(fit_input(make_rendition(phantom.picture, spec), spec.side))
-    return np.stack(squares)
-
-
-def measured_form(
-    xml: Path, calibration: tuple[NDArray[np.uint8], list[Example]], test: tuple[NDArray[np.uint8], list[Example]]
-) -> dict[str, Any]:
-    """Thresholds chosen on the calibration part and measured on the test part, and figures of the test part."""
-    chosen_on = run_form(xml, calibration[0])
-    measured_on = run_form(xml, test[0])
-    labels = np.array([e.fractured for e in test[1]])
-    points = {}
-    for name, target in TARGETS.items():
-        threshold = choose_threshold(chosen_on.probabilities, [e.fractured for e in calibration[1]], target)
-        points[name] = measured_point(name, target, threshold, measured_on.probabilities, labels)
-    return {
-        "operating_points": [dataclasses.asdict(point) for point in points.values()],
-        "default_operating_point": DEFAULT_POINT,
-        "figures": {
-            **measure(measured_on.probabilities, test[1]),
-            "measured_on": "groups that neither trained the weights nor chose an epoch or a threshold",
-            "subgroups": subgroups(measured_on.probabilities, test[1], points[DEFAULT_POINT].threshold),
-            "localization": pointing_game(measured_on, test[1], test[0].shape[-1]),
-        },
-    }
+    measured: OutOfFold
+    measured_examples: list[Example]
+    choosing: OutOfFold
+    choosing_examples: list[Example]
+    cross_validated: bool
 
 
 def export(
     run: Path,
     examples: list[Example],
     folder: Path,
-    forms: tuple[str, ...] = ("fp32",),
-    notes: tuple[str, ...] = (),
+    forms: Sequence[str] = FORMS,
+    cross_validation: Path | None = None,
+    notes: Sequence[str] = (),
+    table: dict[str, Any] | None = None,
+    cache: Path | None = None,
 ) -> Bundle:
-    """Write the bundle of a finished (or still running) training run, read it back, and return it.
+    """Write the bundle of a training run, read it back, and return it. The first form is the default.
 
-    notes: sentences for the card about how the run differed from its recipe.
+    notes: sentences for the card; table: the card's comparison of ways. Raises ValueError for a run that trained on
+    all data without a cross-validation to measure its recipe.
     """
     recipe = Recipe.read(run / "recipe.json")
-    history = json.loads((run / "history.json").read_text("utf-8"))
-    selected = max(history, key=lambda record: float(record["selection"]))
-    network = GreyResNet18(GREY_MEAN, GREY_STD)
-    network.load_state_dict(torch.load(run / "best.pt", weights_only=True))
+    cache = cache or run / "cache"
+    if recipe.test_fold is None and cross_validation is None:
+        raise ValueError("this run trained on all data; name the cross-validation of its recipe, which measures it")
+    network = _network_of(run, recipe)
+    parts = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
+    typical = [examples[i] for i in typical_indices(parts.train, recipe.seed)]
+    typical_squares = square_renditions(typical, recipe.rendition, cache)
 
-    squares = square_renditions(examples, recipe.rendition, run.parent / "cache")
-    parts = train_calibration_test(examples, recipe.folds, recipe.test_fold, recipe.seed)
-    train_part, calibration_part, test_part = parts
-    calibration = (squares[calibration_part], [examples[i] for i in calibration_part])
-    test = (squares[test_part], [examples[i] for i in test_part])
-
-    logits = predict(network, calibration[0])
-    slope, offset = fit_temperature_and_bias(logits, np.array([e.fractured for e in calibration[1]]))
+    if cross_validation is None:
+        trial = _network_of(run, recipe)
+        settle(trial)
+        save_forms(trial, recipe.rendition_side, typical_squares, run / "forms", forms)
+        evidence = {form: _kept_away(run / "forms" / f"{form}.xml", recipe, examples, cache) for form in forms}
+    else:
+        evidence = {form: _out_of_fold(cross_validation, form, recipe, examples) for form in forms}
+    first = evidence[forms[0]]
+    slope, offset = shared_calibration(first.choosing, first.choosing_examples)
     fold_calibration(network, slope, offset)
 
-    snap_to_eight_bits(network)
-
     folder.mkdir(parents=True, exist_ok=True)
-    save_tensors(stored_half(network), folder / WEIGHTS)
-    golden = {"renditions": golden_renditions(recipe)}
-    card_forms = {}
+    save_tensors(settle(network), folder / WEIGHTS)
+    save_forms(network, recipe.rendition_side, typical_squares, folder, forms)
+    golden: dict[str, NDArray[Any]] = {"renditions": golden_renditions(recipe.rendition)}
     for form in forms:
-        model = openvino_model(network, recipe.rendition_side)
-        if form == "int8":
-            chosen = np.random.default_rng(recipe.seed).permutation(train_part)[:INT8_SUBSET]
-            model = quantised(model, squares[np.sort(chosen)])
-        else:
-            store_filters_in_eight_bits(model)
-        ov.save_model(model, folder / f"{form}.xml", compress_to_fp16=False)
-        card_forms[form] = measured_form(folder / f"{form}.xml", calibration, test)
-        outputs = run_form(folder / f"{form}.xml", golden["renditions"])
-        golden[f"{form}.probabilities"] = outputs.probabilities.astype(np.float32)
-        golden[f"{form}.maps"] = outputs.maps
+        said = run_form(folder / f"{form}.xml", golden["renditions"])
+        golden[f"{form}.probabilities"] = said.probabilities.astype(np.float32)
+        golden[f"{form}.maps"] = said.maps
     save_arrays(golden, folder / GOLDEN)
-
     files = [WEIGHTS, GOLDEN, *(f"{form}.{ending}" for form in forms for ending in ("xml", "bin"))]
     for name in files:
         (folder / name).chmod(0o644)  # safetensors writes for the owner only; a bundle is for everybody
+
     card = {
-        "format": 1,
+        "format": CARD_FORMAT,
         "name": folder.name,
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "architecture": "ResNet-18 (torchvision), one input channel, one output, global average pooling",
         "rendition": recipe.rendition.as_dict(),
-        "forms": card_forms,
+        "forms": {form: _measured(evidence[form], recipe, (slope, offset)) for form in forms},
         "default_form": forms[0],
         "files": {name: file_digest(folder / name) for name in files},
         "training": {
-            "data": "FracAtlas, development part",
-            "attribution": ATTRIBUTION,
-            "split": {
-                "folds": recipe.folds,
-                "test_fold": recipe.test_fold,
-                "seed": recipe.seed,
-                "by": "group",
-                "images": {
-                    name: {
-                        "n": len(part),
-                        "fractured": sum(examples[i].fractured for i in part),
-                        "groups": len({examples[i].group for i in part}),
-                    }
-                    for name, part in zip(("train", "calibration", "test"), parts, strict=True)
-                },
-            },
-            "selected_epoch": selected,
-            "epochs_trained": len(history),
+            **training_facts(run, recipe),
+            "split": split_facts(recipe, examples, parts, finished_folds(cross_validation, forms[0], recipe.folds))
+            if cross_validation
+            else split_facts(recipe, examples, parts, []),
             "calibration": {"slope": slope, "offset": offset},
-            "recipe": recipe.as_dict(),
+            "cross_validation": table,
             "notes": list(notes),
         },
         "intended_use": INTENDED_USE,
@@ -236,18 +124,72 @@ def export(
     return read_bundle(folder)
 
 
+def _network_of(run: Path, recipe: Recipe) -> GreyResNet18:
+    network = trained_network(recipe, run / "best.pt")
+    if recipe.network != "resnet18" or not isinstance(network, GreyResNet18):
+        raise ValueError(f"a {recipe.network} is not served; export a resnet18")
+    return network
+
+
+def _kept_away(xml: Path, recipe: Recipe, examples: list[Example], cache: Path) -> Evidence:
+    parts = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
+
+    def said_of(indices: Sequence[int]) -> tuple[OutOfFold, list[Example]]:
+        chosen = [examples[i] for i in indices]
+        said = run_form(xml, square_renditions(chosen, recipe.rendition, cache))
+        folds = np.full(len(chosen), recipe.test_fold)
+        return OutOfFold(tuple(e.image_id for e in chosen), folds, said.logits, said.maps), chosen
+
+    return Evidence(*said_of(parts.test), *said_of(parts.selection), cross_validated=False)
+
+
+def _out_of_fold(folder: Path, form: str, recipe: Recipe, examples: list[Example]) -> Evidence:
+    outputs = pooled(folder, form, recipe.folds)
+    tested = outputs.examples(examples)
+    return Evidence(outputs, tested, outputs, tested, cross_validated=True)
+
+
+def _measured(evidence: Evidence, recipe: Recipe, calibration: tuple[float, float]) -> dict[str, Any]:
+    """The part of the card that one form fills."""
+    chosen_on, _ = evidence.choosing.calibrated(*calibration)
+    points = chosen_points(chosen_on, np.array([e.fractured for e in evidence.choosing_examples]))
+    probabilities, maps = evidence.measured.calibrated(*calibration)
+    measured_at = points
+    if evidence.cross_validated:
+        labels = np.array([e.fractured for e in evidence.measured_examples])
+        measured_at = points_from_other_folds(probabilities, labels, evidence.measured.folds)
+    figures = measure_ranking(
+        probabilities, evidence.measured_examples, measured_at, maps, recipe.rendition_side, default=DEFAULT_POINT
+    )
+    operating, likely = stated(points, figures["operating_points"])
+    figures["measured_on"] = (
+        "out of fold: every scan by a network of the same recipe that never saw its group, at thresholds chosen on the "
+        "other folds"
+        if evidence.cross_validated
+        else "groups that neither trained the weights nor chose an epoch or a threshold"
+    )
+    return {
+        "operating_points": operating,
+        "default_operating_point": DEFAULT_POINT,
+        "likely": likely,
+        "figures": figures,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="out folder of training.train")
     parser.add_argument("--data", type=Path, required=True, help="the data set that it was trained on")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its name names the checkpoint")
-    parser.add_argument(
-        "--forms", nargs="+", choices=("fp32", "int8"), default=["fp32"], help="the first is the default"
-    )
+    parser.add_argument("--cross-validation", type=Path, help="out folder of training.cross_validate for this recipe")
+    parser.add_argument("--table", type=Path, help="JSON of training.compare: the card's comparison of ways")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="the first is the default")
     parser.add_argument("--note", action="append", default=[], help="a sentence for the card; may be given again")
     given = parser.parse_args()
     try:
-        bundle = export(given.run, read_dataset(given.data), given.out, tuple(given.forms), tuple(given.note))
+        table = json.loads(given.table.read_text("utf-8")) if given.table else None
+        examples = read_dataset(given.data, progress=say_on_terminal)
+        bundle = export(given.run, examples, given.out, given.forms, given.cross_validation, given.note, table)
     except (DatasetError, ValueError, OSError) as error:
         sys.exit(f"The checkpoint cannot be exported: {error}")
     for form in bundle.forms.values():

@@ -16,6 +16,7 @@ from screening.database.tables import Checkpoint, Container, Job, Prediction, Re
 from screening.system import System
 from web import current
 from web.broker import queue_depths
+from web.watching import latest_drift
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -37,6 +38,7 @@ class _Measures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._counted()
+        yield from _drift()
         depths = queue_depths(self._system.settings.redis_url)
         yield GaugeMetricFamily("screening_redis_up", "Whether Redis answers", value=float(depths is not None))
         queues = GaugeMetricFamily("screening_queue_depth", "Wake-ups waiting in a queue", labels=["queue"])
@@ -88,6 +90,26 @@ class _Measures(Collector):
             "kind",
             {kind: sum(worker.kind == kind for worker in alive) for kind in sorted({w.kind for w in alive})},
         )
+
+
+def _drift() -> Iterator[Metric]:
+    """Of the active checkpoint over the last weeks, by source; without a comparison its gauges are left out."""
+    drift = latest_drift()
+    rows = drift.sources if drift else []
+    for name, help_text, attribute in (
+        ("screening_drift_psi", "Population stability index against the reference; over 0.2 it warns", "psi"),
+        ("screening_drift_ks", "Kolmogorov-Smirnov statistic against the reference", "ks"),
+        ("screening_flag_rate", "Share of the recently received scans that are flagged", "flag_rate"),
+        ("screening_rejected_rate", "Share of the recently received scans that could not be decoded", "rejected_rate"),
+    ):
+        family = GaugeMetricFamily(name, help_text, labels=["checkpoint", "source"])
+        for row in rows:
+            value = getattr(row, attribute)
+            if drift and value is not None:
+                family.add_metric([drift.checkpoint, row.name], value)
+        yield family
+    warnings = len(drift.warnings) if drift else 0
+    yield GaugeMetricFamily("screening_drift_warnings", "Weeks and sources that drift", value=warnings)
 
 
 def _by_label(name: str, help_text: str, label: str, values: dict[str, int]) -> Metric:

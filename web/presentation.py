@@ -1,5 +1,6 @@
 """How numbers, times and bands are written on the pages."""
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,8 +9,8 @@ from markupsafe import Markup, escape
 
 from screening.database.states import Lane
 from web import current
+from web.band_words import BAND_WORDS, at_least
 
-BAND_WORDS = {"must_look": "Must look", "flagged": "Flagged", "not_flagged": "Not flagged"}
 STATE_WORDS = {
     "open": "Open",
     "running": "Running",
@@ -32,6 +33,8 @@ def register_filters(app: Flask) -> None:
         moment=moment,
         probability=probability,
         percent=percent,
+        at_least=at_least,
+        threshold=threshold,
         band_word=lambda band: BAND_WORDS[band],
         state_word=lambda state: STATE_WORDS.get(state, state),
         lane_word=lambda lane: Lane(lane).label.capitalize(),
@@ -54,6 +57,11 @@ def probability(value: float | None, digits: int = 2) -> str:
 
 def percent(value: float | None) -> str:
     return "" if value is None else f"{value * 100:.0f}%"
+
+
+def threshold(value: float) -> str:
+    """Rounded up, because probabilities are cut: one under the threshold is written as less than the threshold."""
+    return f"{math.ceil(value * 1000 - 1e-9) / 1000:.3f}"
 
 
 def size(value: int) -> str:

@@ -6,7 +6,9 @@ from screening.cores import usable_cores
 from screening.queue import QueueName
 from screening.radiographs.limits import MIB, ContainerLimits, DecodeLimits
 from screening.system import System
+from worker.archives import Visitor
 from worker.heartbeat import Heartbeat
+from worker.overnight import tick_once
 from worker.prepare import Preparer
 from worker.screen import Screener
 from worker.unpack import Unpacking
@@ -23,6 +25,7 @@ class WorkerProcess:
         self._preparer: Preparer | None = None
         self._unpacking: Unpacking | None = None
         self._screener: Screener | None = None
+        self._visitor: Visitor | None = None
 
     def start(self, kind: str) -> None:
         """Show signs of life, and make everything ready that work of this kind needs."""
@@ -48,11 +51,19 @@ class WorkerProcess:
     def sweep(self) -> None:
         sweep_once(self.system)
 
+    def overnight(self) -> None:
+        tick_once(self.system)
+        if self._visitor is None:
+            self._visitor = Visitor(self.system)
+        self._visitor.begin_due()
+
     def ask_to_stop(self) -> None:
         """Finish what is in hand and take up nothing new."""
         self._stopping.set()
 
     def close(self) -> None:
+        if self._visitor:
+            self._visitor.close()
         if self._preparer:
             self._preparer.close()
         if self._screener:

@@ -2,12 +2,12 @@
 
 from celery import Celery
 
-from screening.queue import TASKS, QueueName
+from screening.queue import OVERNIGHT_TASK, TASKS, QueueName
 from worker.process import WorkerProcess
 
 
 def register_tasks(app: Celery, process: WorkerProcess) -> None:
-    """Give the app its three tasks, which work with what this process has open."""
+    """Give the app its tasks, which work with what this process has open."""
 
     @app.task(name=TASKS[QueueName.PREPARE])
     def prepare() -> None:
@@ -20,3 +20,7 @@ def register_tasks(app: Celery, process: WorkerProcess) -> None:
     @app.task(name=TASKS[QueueName.UPKEEP])
     def sweep() -> None:
         process.sweep()
+
+    @app.task(name=OVERNIGHT_TASK)
+    def overnight() -> None:
+        process.overnight()

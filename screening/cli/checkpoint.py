@@ -1,4 +1,4 @@
-"""`screening checkpoint`: list, verify, register and activate checkpoints, on the server's machine."""
+"""`screening checkpoint`: list, verify, register, activate and tune checkpoints, on the server's machine."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +16,7 @@ ACTOR = "screening command"
 
 @click.group
 def checkpoint() -> None:
-    """List, verify, register and activate checkpoints."""
+    """List, verify, register and activate checkpoints, and set their operating points."""
 
 
 @checkpoint.command("list")
@@ -47,8 +47,19 @@ def list_checkpoints(as_json: bool, data: Path | None) -> None:
     if not found:
         click.echo("No checkpoint is registered. `screening checkpoint register DIR` adds one.")
         return
-    rows = [("*" if c["active"] else "", c["id"], c["name"], c["form"], c["operating_point"]["name"]) for c in found]
-    print_table(("", "id", "name", "form", "operating point"), rows)
+    rows = [
+        (
+            "*" if c["active"] else "",
+            c["id"],
+            c["name"],
+            c["form"],
+            c["operating_point"]["name"],
+            f"{c['operating_point']['threshold']:.3f}",
+            f"{c['operating_point']['likely_threshold']:.3f}",
+        )
+        for c in found
+    ]
+    print_table(("", "id", "name", "form", "operating point", "flagged from", "likely from"), rows)
 
 
 @checkpoint.command("verify")
@@ -120,6 +131,53 @@ def activate(checkpoint_id: str, data: Path | None) -> None:
     with Database(settings_beside(data).resolved_database_url).write() as session:
         chosen = checkpoints.activate(session, utc_now(), checkpoint_id, ACTOR)
     click.echo(f"{chosen.name} ({chosen.id}) is active.")
+
+
+@checkpoint.command("candidate")
+@click.argument("checkpoint_id", metavar="[ID]", required=False)
+@data_option
+@explained
+def candidate(checkpoint_id: str | None, data: Path | None) -> None:
+    """Make the checkpoint ID the candidate, which schedules try on the archive; without ID, have no candidate."""
+    from screening.clock import utc_now
+    from screening.database.engine import Database
+    from screening.rescreening import candidates
+
+    with Database(settings_beside(data).resolved_database_url).write() as session:
+        if checkpoint_id is None:
+            candidates.withdraw(session, utc_now(), ACTOR)
+            click.echo("There is no candidate now.")
+        else:
+            chosen = candidates.nominate(session, utc_now(), checkpoint_id, ACTOR)
+            click.echo(f"{chosen.name} ({chosen.id}) is the candidate.")
+
+
+@checkpoint.command("operating-point")
+@click.argument("checkpoint_id", metavar="ID")
+@click.argument("point", metavar="POINT")
+@click.option("--likely", type=float, help="The likely threshold. [default: the one in force]")
+@click.option("--reason", required=True, help="Why; it is kept in the audit trail.")
+@data_option
+@explained
+def operating_point(checkpoint_id: str, point: str, likely: float | None, reason: str, data: Path | None) -> None:
+    """Flag scans of the checkpoint ID from POINT on: a threshold, or the name of an operating point of its card.
+
+    Flagged scans at or over the likely threshold are likely, the others possible. Lists are ranked by it at once.
+    """
+    from screening import checkpoints
+    from screening.clock import utc_now
+    from screening.database.engine import Database
+
+    with Database(settings_beside(data).resolved_database_url).write() as session:
+        try:
+            threshold = float(point)
+        except ValueError:
+            threshold = checkpoints.card_threshold(session, checkpoint_id, point)
+        change = checkpoints.set_operating_point(session, utc_now(), checkpoint_id, threshold, likely, reason, ACTOR)
+        click.echo(
+            f"{checkpoint_id} flags from {change.threshold:g} on ({change.name}), and calls likely from "
+            f"{change.likely_threshold:g} on."
+        )
 
 
 def _find_bundle(which: str, settings: Settings, temporary: ExitStack) -> tuple[Bundle, str | None]:

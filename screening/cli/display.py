@@ -41,7 +41,8 @@ def print_worklist(items: Sequence[dict[str, Any]]) -> None:
     rows = [
         (
             item["band"].replace("_", " "),
-            "" if item["probability"] is None else f"{item['probability']:.3f}",
+            # Cut and not rounded, so that nothing under a threshold looks as if it were at it.
+            "" if item["probability"] is None else f"{int(item['probability'] * 1000) / 1000:.3f}",
             item["file_name"],
             item["run"],
             item["reason"] or "",
@@ -55,10 +56,13 @@ def run_line(run: dict[str, Any]) -> str:
     """A run in one line."""
     counts = run["counts"]
     waiting = counts["preparing"] + counts["queued"] + counts["screening"]
+    flagged = f"{counts['flagged']:,} flagged"
+    if counts["flagged"]:
+        flagged += f" ({counts['likely']:,} likely, {counts['possible']:,} possible)"
     parts = [
         f"run {run['id']} {run['state']}",
         f"{counts['screened']:,} of {counts['total']:,} screened",
-        f"{counts['flagged']:,} flagged",
+        flagged,
     ]
     if waiting:
         parts.append(f"{waiting:,} waiting")

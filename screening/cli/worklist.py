@@ -2,6 +2,7 @@
 
 import click
 
+from screening.bands import BAND_FILTERS
 from screening.cli.connection import Server, client_command
 from screening.cli.display import print_json, print_worklist
 
@@ -10,7 +11,9 @@ SHOWN = 50
 
 @click.command
 @click.option("--run", type=click.IntRange(min=1), help="Only the scans of this run.")
-@click.option("--band", type=click.Choice(["must_look", "flagged", "not_flagged"]), help="Only this band.")
+@click.option(
+    "--band", type=click.Choice(BAND_FILTERS), help="Only this band; `flagged` is likely and possible together."
+)
 @click.option("--limit", type=click.IntRange(min=1), help=f"At most so many. [default: {SHOWN}; with --json, all]")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole list as one JSON document.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the whole list as CSV.")

@@ -66,6 +66,12 @@ class Connection:
         """Post JSON. With again_after_doubt=False a request whose answer was lost is not sent twice."""
         return self._send("POST", path, lambda: {} if body is None else {"json": body}, again_after_doubt)
 
+    def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._send("PUT", path, lambda: {"json": body}, again_after_doubt=True)
+
+    def delete(self, path: str) -> None:
+        self._send("DELETE", path, dict, again_after_doubt=False)
+
     def get_text(self, path: str, **parameters: Any) -> Iterator[str]:
         """The body at this path as text, piece by piece. Not tried again, for a part of it may be out already."""
         given = {name: value for name, value in parameters.items() if value is not None}

@@ -39,7 +39,10 @@ def watch_run(connection: Connection, run_id: int, note: Callable[[Document], No
 def worklist_items(
     connection: Connection, run_id: int | None, band: str | None, limit: int | None
 ) -> tuple[Iterator[Document], Document]:
-    """The items in their order, asked for page by page as they are read, and the operating point in force."""
+    """The items in their order, asked for page by page as they are read, and the operating point in force.
+
+    band: must_look, likely, possible, not_flagged, or flagged for likely and possible together.
+    """
 
     def page(cursor: str | None) -> Document:
         size = LARGEST_PAGE if limit is None else min(limit, LARGEST_PAGE)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -56,6 +57,7 @@ class Rendition(Leased, Base):
         Index(
             "ix_renditions_claim",
             "lane",
+            "attempts",
             "queued_at",
             postgresql_where=text("state = 'waiting'"),
             sqlite_where=text("state = 'waiting'"),
@@ -83,6 +85,13 @@ class Checkpoint(Base):
         Index(
             "uq_checkpoints_active", "active", unique=True, postgresql_where=text("active"), sqlite_where=text("active")
         ),
+        Index(
+            "uq_checkpoints_candidate",
+            "candidate",
+            unique=True,
+            postgresql_where=text("candidate"),
+            sqlite_where=text("candidate"),
+        ),
     )
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
@@ -92,16 +101,22 @@ class Checkpoint(Base):
     card: Mapped[dict[str, Any]]
     registered_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]
+    candidate: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """The one that schedules try on the archive while another is active."""
 
 
 class OperatingPointChange(Base):
-    """Which threshold applies; the latest row of a checkpoint is in force."""
+    """Which thresholds apply; the latest row of a checkpoint is in force."""
 
     __tablename__ = "operating_point_changes"
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"), index=True)
     name: Mapped[str] = mapped_column(String(60))
     threshold: Mapped[float] = mapped_column(Float(53))
+    """A scan at or over it is flagged; the promise of sensitivity was measured for it."""
+    likely_threshold: Mapped[float] = mapped_column(Float(53), server_default="1")
+    """A flagged scan at or over it is likely, under it possible. Never below `threshold`. The database's own value is
+    for rows that an older release writes while a newer one is being rolled out."""
     reason: Mapped[str] = mapped_column(Text)
     set_by: Mapped[str] = mapped_column(String(100))
     set_at: Mapped[datetime]
@@ -119,6 +134,10 @@ class Run(Base):
     created_at: Mapped[datetime]
     submitted_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    paused_by: Mapped[str | None] = mapped_column(String(100))
+    """Who paused it, while it is paused: a schedule goes on only with what a schedule paused."""
+    remark: Mapped[str | None] = mapped_column(Text)
+    """A sentence for people about what is special in this run."""
 
 
 class Job(Leased, Base):

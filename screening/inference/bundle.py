@@ -1,13 +1,14 @@
 """The checkpoint bundle: a folder with a card, weights in each deployed form, and golden tensors.
 
     card.json                what it is, how it was measured, and the SHA-256 of every other file
-    model.safetensors        ResNet-18 weights, fp16, first convolution folded to one channel
+    model.safetensors        ResNet-18 weights, first convolution folded to one channel: filters as int8 with a step per
+                             output channel (`NAME.step`), everything else fp16
     fp32.xml, fp32.bin       OpenVINO form; `int8.xml, int8.bin` likewise
     golden.safetensors       `renditions` (k, side, side) uint8 and, for each form F, `F.probabilities` (k,) float32
                              and `F.maps` (k, h, w) float32: what an engine must reproduce before it serves
 
-A form (fp32, int8) has its own operating points and figures, because they are measured on that form itself; each
-form is registered as a checkpoint of its own.
+A form (fp32, int8) has its own operating points, likely threshold and figures, because they are measured on that form
+itself; each form is registered as a checkpoint of its own.
 """
 
 import hashlib
@@ -19,6 +20,8 @@ from typing import Any
 from screening.radiographs.rendition_spec import RenditionSpec
 
 CARD = "card.json"
+CARD_FORMAT = 2
+"""2: every form has a likely threshold."""
 GOLDEN = "golden.safetensors"
 WEIGHTS = "model.safetensors"
 
@@ -43,12 +46,26 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
+class LikelyPoint:
+    """The threshold at and over which a flagged scan is called likely, and what it was measured to give."""
+
+    threshold: float
+    target_specificity: float
+    """What it was chosen for, on scans that did not measure it."""
+    sensitivity: float
+    specificity: float
+    ppv: float
+    npv: float
+
+
+@dataclass(frozen=True)
 class Form:
     """One deployed form of the weights."""
 
     name: str
     operating_points: tuple[OperatingPoint, ...]
     default_operating_point: str
+    likely: LikelyPoint
     figures: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -88,13 +105,13 @@ def read_bundle(folder: Path) -> Bundle:
     except (OSError, ValueError) as error:
         raise BundleError(f"{folder / CARD} cannot be read ({error}); copy the bundle again") from error
     try:
-        if card["format"] != 1:
-            raise BundleError(f"{folder} has card format {card['format']}, this release reads format 1; update it")
+        _check_format(folder, card["format"])
         forms = {
             name: Form(
                 name=name,
                 operating_points=tuple(OperatingPoint(**point) for point in body["operating_points"]),
                 default_operating_point=body["default_operating_point"],
+                likely=LikelyPoint(**body["likely"]),
                 figures=body["figures"],
             )
             for name, body in card["forms"].items()
@@ -109,10 +126,33 @@ def read_bundle(folder: Path) -> Bundle:
             card=card,
         )
         bundle.forms[bundle.default_form].default_point  # noqa: B018  a card must name points that it has
+        for form in forms.values():
+            _check_likely(folder, form)
     except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise BundleError(f"{folder / CARD} is incomplete ({error!r}); export the bundle again") from error
     _check_files(bundle)
     return bundle
+
+
+def _check_format(folder: Path, found: object) -> None:
+    if found == 1:
+        raise BundleError(
+            f"{folder} has a card of format 1, which has no likely threshold; export the bundle again with this "
+            "release (python -m training.export)"
+        )
+    if found != CARD_FORMAT:
+        raise BundleError(
+            f"{folder} has card format {found}, this release reads format {CARD_FORMAT}; update this installation"
+        )
+
+
+def _check_likely(folder: Path, form: Form) -> None:
+    """The band likely is a part of what is flagged, so its threshold may not lie below the operating point's."""
+    if not form.default_point.threshold <= form.likely.threshold <= 1:
+        raise BundleError(
+            f"{folder / CARD} puts the likely threshold of {form.name} at {form.likely.threshold}, outside "
+            f"the range from its default operating point ({form.default_point.threshold}) to 1; export the bundle again"
+        )
 
 
 def _check_files(bundle: Bundle) -> None:

@@ -1,5 +1,7 @@
 """The torch engine: for CUDA devices, and on CPUs the reference that other engines are compared with."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,6 +13,19 @@ from torchvision.models import resnet18
 
 from screening.inference.bundle import WEIGHTS, Bundle, BundleError
 from screening.inference.engine import Precision, Predictions, check_batch, to_predictions
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The fp32 state dict of a bundle's safetensors file, with `input.mean` and `input.std` among it.
+
+    Filters are stored as int8 `NAME` (out, in, h, w) with `NAME.step` (out, 1, 1, 1): the filter is their product.
+    """
+    stored = load_file(path)
+    return {
+        name: value.float() * stored[f"{name}.step"].float() if value.dtype == torch.int8 else value.float()
+        for name, value in stored.items()
+        if not name.endswith(".step")
+    }
 
 
 class TorchEngine:
@@ -28,7 +43,7 @@ class TorchEngine:
         self._device = torch.device("cuda" if self._cuda else "cpu")
         path = bundle.folder / WEIGHTS
         try:
-            weights = {name: value.float() for name, value in load_file(path).items()}
+            weights = read_state_dict(path)
             self._mean = weights.pop("input.mean").to(self._device)
             self._std = weights.pop("input.std").to(self._device)
             network = resnet18(weights=None, num_classes=1)

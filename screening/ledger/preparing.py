@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from screening.database.states import UNFINISHED, JobState, RunState, WorkState
+from screening.database.states import UNFINISHED, JobState, Lane, RunState, WorkState
 from screening.database.tables import Checkpoint, Job, Rendition, Run, Scan
 from screening.ledger.lease import Lease
 
@@ -41,10 +41,13 @@ class PreparedScan:
 
 
 def claim_renditions(session: Session, lease: Lease, now: datetime, limit: int) -> list[RenditionClaim]:
-    """Claim up to `limit` waiting renditions, the most urgent lane and the least tried first."""
+    """Claim up to `limit` waiting renditions, the most urgent lane and the least tried first.
+
+    Those of the lane archive wait while every run of that lane is paused, such as outside a schedule's window.
+    """
     waiting = (
         select(Rendition.scan_id, Rendition.spec)
-        .where(Rendition.state == WorkState.WAITING)
+        .where(Rendition.state == WorkState.WAITING, Rendition.lane <= _last_open_lane(session))
         .order_by(Rendition.lane, Rendition.attempts, Rendition.queued_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -65,7 +68,7 @@ def claim_renditions(session: Session, lease: Lease, now: datetime, limit: int) 
     rows = session.execute(
         select(Rendition.scan_id, Scan.sha256, Rendition.spec, Rendition.attempts)
         .join(Scan, Scan.id == Rendition.scan_id)
-        .where(Rendition.lease_token == lease.token)
+        .where(tuple_(Rendition.scan_id, Rendition.spec).in_(chosen), Rendition.lease_token == lease.token)
     )
     return [RenditionClaim(*row) for row in rows]
 
@@ -181,8 +184,16 @@ def release_renditions(session: Session, lease: Lease) -> None:
 
 
 def waiting_renditions(session: Session) -> bool:
-    """Whether any rendition waits to be made."""
-    return session.scalar(select(Rendition.scan_id).where(Rendition.state == WorkState.WAITING).limit(1)) is not None
+    """Whether any rendition waits that could be claimed now."""
+    waiting = select(Rendition.scan_id).where(
+        Rendition.state == WorkState.WAITING, Rendition.lane <= _last_open_lane(session)
+    )
+    return session.scalar(waiting.limit(1)) is not None
+
+
+def _last_open_lane(session: Session) -> Lane:
+    at_work = select(Run.id).where(Run.lane == Lane.ARCHIVE, Run.state.in_((RunState.OPEN, RunState.RUNNING)))
+    return Lane.ROUTINE if session.scalar(at_work.limit(1)) is None else Lane.ARCHIVE
 
 
 def _held(lease: Lease, scan_id: str, spec: str) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from screening.database.states import UNFINISHED, JobState, RunState, WorkState
 from screening.database.tables import Container, Job, Rendition, Run
 from screening.ledger.lease import SET_ASIDE_CODE
 from screening.ledger.preparing import reject_jobs, waiting_renditions
-from screening.ledger.screening import queued_up_to, requeue_jobs
+from screening.ledger.screening import first_job, queued_up_to, requeue_jobs
 from screening.ledger.unpacking import reject_container_receipt
 
 _PREPARE_SET_ASIDE = (
@@ -53,7 +53,7 @@ def complete_runs(session: Session, now: datetime) -> int:
         update(Run)
         .where(
             Run.state == RunState.RUNNING,
-            ~exists().where(Job.run_id == Run.id, Job.state.in_(UNFINISHED)),
+            *(first_job(state).is_(None) for state in UNFINISHED),
             ~exists().where(Container.run_id == Run.id, Container.state.in_((WorkState.WAITING, WorkState.WORKING))),
         )
         .values(state=RunState.COMPLETE, finished_at=now)

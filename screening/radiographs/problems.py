@@ -20,6 +20,7 @@ Code = Literal[
     "nested",  # an archive inside an archive
     "unsafe_name",  # a name that points outside the archive
     "not_a_file",  # a link or device inside an archive
+    "unreadable",  # a file of an archive that may not be read, or went away
     "too_many_files",  # more members in an archive than allowed
     "timeout",  # the limited child ran out of time
     "memory",  # the limited child ran out of memory

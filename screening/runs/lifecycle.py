@@ -86,14 +86,21 @@ def submit_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
 
 
 def pause_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
-    """Start no more work of this run; what is being screened is finished."""
-    return _move(session, now, run_id, (RunState.OPEN, RunState.RUNNING), RunState.PAUSED, "run.paused", actor)
+    """Start no more work of this run; what is being screened is finished.
+
+    The last to pause it is kept: a schedule does not go on with what a person has paused.
+    """
+    run = _move(session, now, run_id, (RunState.OPEN, RunState.RUNNING), RunState.PAUSED, "run.paused", actor)
+    run.paused_by = actor
+    return run
 
 
 def resume_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
     run = get_run(session, run_id)
     target = RunState.OPEN if run.submitted_at is None else RunState.RUNNING
-    return _move(session, now, run_id, (RunState.PAUSED,), target, "run.resumed", actor)
+    run = _move(session, now, run_id, (RunState.PAUSED,), target, "run.resumed", actor)
+    run.paused_by = None
+    return run
 
 
 def cancel_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:

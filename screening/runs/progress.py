@@ -30,13 +30,18 @@ class Progress:
     rejected: int
     failed: int
     cancelled: int
-    flagged: int
+    likely: int
+    possible: int
     refused: int
     unpacking: int
     rate_per_s: float | None
     """Jobs that ended per second, over the last 20 seconds (or since the run began, where that is less)."""
     eta_s: float | None
     oldest_waiting_s: float | None
+
+    @property
+    def flagged(self) -> int:
+        return self.likely + self.possible
 
     @property
     def unfinished(self) -> int:
@@ -57,16 +62,17 @@ def progress_of(session: Session, now: datetime, run: Run) -> Progress:
     def number(state: JobState) -> int:
         return int(by_state.get(state, (0, None))[0])
 
-    flagged = session.scalar(
-        select(func.count())
+    point = operating_point(session, run.checkpoint_id)
+    flagged, likely = session.execute(
+        select(func.count(), func.count().filter(Prediction.probability >= point.likely_threshold))
         .select_from(Job)
         .join(Prediction, (Prediction.scan_id == Job.scan_id) & (Prediction.checkpoint_id == run.checkpoint_id))
         .where(
             Job.run_id == run.id,
             Job.state == JobState.SCREENED,
-            Prediction.probability >= operating_point(session, run.checkpoint_id).threshold,
+            Prediction.probability >= point.threshold,
         )
-    )
+    ).one()
     refused = session.scalar(select(func.count()).where(Receipt.run_id == run.id, Receipt.status == "rejected"))
     unpacking = session.scalar(
         select(func.count()).where(
@@ -85,7 +91,8 @@ def progress_of(session: Session, now: datetime, run: Run) -> Progress:
         rejected=number(JobState.REJECTED),
         failed=number(JobState.FAILED),
         cancelled=number(JobState.CANCELLED),
-        flagged=flagged or 0,
+        likely=likely,
+        possible=flagged - likely,
         refused=refused or 0,
         unpacking=unpacking or 0,
         rate_per_s=rate,

@@ -172,7 +172,10 @@ def test_waiting_shows_the_worklist_and_its_exports_agree(portal: Portal, pictur
     rows = list(csv.DictReader(io.StringIO(portal.run("worklist", "--run", run, "--csv").out)))
     assert [row["file_name"] for row in rows] == [item["file_name"] for item in listed["items"]]
     flagged = portal.run("worklist", "--run", run, "--band", "flagged", "--json").json()["items"]
-    assert flagged == [item for item in listed["items"] if item["band"] == "flagged"]
+    assert flagged == [item for item in listed["items"] if item["band"] in ("likely", "possible")]
+    likely = portal.run("worklist", "--run", run, "--band", "likely", "--json").json()["items"]
+    assert likely == [item for item in flagged if item["probability"] >= listed["operating_point"]["likely_threshold"]]
+    assert [row["band"] for row in rows] == [item["band"] for item in listed["items"]]
     shown = portal.run("worklist", "--run", run, "--limit", "3")
     assert len(shown.out.splitlines()) == 1 + 3
     assert portal.run("status", run, "--watch", "--json").json()["state"] == "complete"
@@ -230,6 +233,7 @@ def test_an_interrupted_upload_goes_on_in_its_run(portal: Portal, pictures: Path
         (("checkpoint", "activate", "0123456789abcdef"), 1, "There is no checkpoint"),
         (("checkpoint", "verify", "0123456789abcdef"), 1, "There is no checkpoint"),
         (("checkpoint", "register", "screening"), 1, "no card.json"),
+        (("checkpoint", "operating-point", "0123456789abcdef", "0.5", "--reason", "x"), 1, "There is no checkpoint"),
         (("health", "--kind", "beat"), 1, "no heartbeat"),
     ],
 )
@@ -253,6 +257,13 @@ def test_the_commands_of_the_server(portal: Portal, random_bundle: Bundle) -> No
         assert "reproduces 6 golden renditions" in verified.out
     assert "already" in portal.run("checkpoint", "register", random_bundle.folder).out
     assert portal.run("checkpoint", "activate", listed[0]["id"]).code == 0
+
+    point = ("checkpoint", "operating-point", listed[0]["id"])
+    assert "flags from 0.3 on (sensitivity-95)" in portal.run(*point, "sensitivity-95", "--reason", "trial").out
+    refused = portal.run(*point, "0.8", "--reason", "trial")
+    assert (refused.code, refused.out) == (1, "")
+    assert "Give a likely threshold of at least 0.8, too." in refused.err
+    assert "calls likely from 0.75 on" in portal.run(*point, "0.5", "--likely", "0.75", "--reason", "back").out
 
     added = portal.run("user", "add", "reader", "--role", "reader", stdin="correct horse\ncorrect horse\n")
     assert added.code == 0, added

@@ -52,7 +52,15 @@ def add_checkpoint(session: Session, name: str, *, active: bool, spec: str = "sp
     )
     session.flush()
     session.add(
-        OperatingPointChange(checkpoint_id=name, name="s90", threshold=0.5, reason="test", set_by="test", set_at=NOW)
+        OperatingPointChange(
+            checkpoint_id=name,
+            name="s90",
+            threshold=0.5,
+            likely_threshold=0.8,
+            reason="test",
+            set_by="test",
+            set_at=NOW,
+        )
     )
 
 
@@ -90,7 +98,8 @@ def claim(database: Database, size: int = 4, now: datetime = NOW) -> BatchClaim 
 
 
 def record(database: Database, batch: BatchClaim, now: datetime = NOW) -> int:
-    outcomes = [Outcome(scan_id, 0.7, b"map") for scan_id in batch.scan_ids]
+    """The first scan of the batch is likely, the others possible."""
+    outcomes = [Outcome(scan_id, 0.7 if number else 0.9, b"map") for number, scan_id in enumerate(batch.scan_ids)]
     with database.write() as session:
         return record_batch(session, batch.lease, now, batch.checkpoint_id, outcomes, "test", "test")
 
@@ -341,7 +350,8 @@ def test_progress_counts_add_up(ledger: Database) -> None:
     record(ledger, batch, NOW + timedelta(seconds=10))
     with ledger.read() as session:
         progress = progress_of(session, NOW + timedelta(seconds=10), session.get_one(Run, run))
-    assert (progress.total, progress.screened, progress.queued, progress.flagged) == (6, 4, 2, 4)
+    assert (progress.total, progress.screened, progress.queued) == (6, 4, 2)
+    assert (progress.likely, progress.possible, progress.flagged) == (1, 3, 4)
     assert progress.rate_per_s == pytest.approx(0.4)
     assert progress.eta_s == pytest.approx(5.0)
     assert progress.oldest_waiting_s == pytest.approx(10.0)

@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from screening.bands import BandFilter
 from screening.database.engine import Database
 from screening.database.tables import Job, OperatingPointChange, Prediction, Run
 from screening.errors import Conflict, Refused
 from screening.runs.admission import StoredFile, admit_scan
 from screening.runs.lifecycle import open_run, submit_run
-from screening.worklist import WorklistItem, band_counts, whole_worklist, worklist_page
+from screening.worklist import BandCounts, WorklistItem, band_counts, whole_worklist, worklist_page
 from tests.integration.test_ledger import NOW, add_checkpoint
 
 
@@ -62,10 +63,10 @@ def screened(database: Database) -> Iterator[Database]:
     yield database
 
 
-def all_pages(session: Session, run: Run | None, limit: int) -> list[WorklistItem]:
+def all_pages(session: Session, run: Run | None, limit: int, band: BandFilter | None = None) -> list[WorklistItem]:
     items, cursor = [], None
     while True:
-        page = worklist_page(session, run, None, limit, cursor)
+        page = worklist_page(session, run, band, limit, cursor)
         assert len(page.items) <= limit
         items += page.items
         cursor = page.next
@@ -86,6 +87,31 @@ def test_every_page_size_gives_the_whole_list_in_one_order(screened: Database, l
         assert items == list(whole_worklist(session, run))
 
 
+@pytest.mark.parametrize("limit", [1, 4, 100])
+def test_bands_are_ranges_of_the_one_list(screened: Database, limit: int) -> None:
+    """Each band, page by page, is a stretch of the whole list, and the four stretches make all of it."""
+    with screened.read() as session:
+        whole = all_pages(session, None, 100)
+        bands: tuple[BandFilter, ...] = ("must_look", "likely", "possible", "not_flagged")
+        parts = {band: all_pages(session, None, limit, band) for band in bands}
+        flagged = all_pages(session, None, limit, "flagged")
+    for band, items in parts.items():
+        assert {item.band for item in items} == {band}
+    assert [item for items in parts.values() for item in items] == whole
+    assert flagged == parts["likely"] + parts["possible"]
+    assert min(item.probability or 0 for item in parts["likely"]) >= 0.8
+    assert max(item.probability or 0 for item in parts["possible"]) < 0.8
+
+
+def test_a_scan_at_a_threshold_is_over_it(screened: Database) -> None:
+    with screened.write() as session:
+        add_screened(session, 1, 900, 0.8)
+        add_screened(session, 1, 901, 0.5)
+    with screened.read() as session:
+        found = {item.scan: item.band for item in whole_worklist(session)}
+    assert (found[scan_hash(900)[:32]], found[scan_hash(901)[:32]]) == ("likely", "possible")
+
+
 def test_what_could_not_be_screened_says_why(screened: Database) -> None:
     with screened.read() as session:
         item = worklist_page(session, limit=1).items[0]
@@ -99,18 +125,24 @@ def test_what_could_not_be_screened_says_why(screened: Database) -> None:
 
 def test_a_new_operating_point_applies_at_once(screened: Database) -> None:
     with screened.read() as session:
-        assert band_counts(session) == {"must_look": 5, "flagged": 17, "not_flagged": 18}
+        assert band_counts(session) == BandCounts(must_look=5, likely=9, possible=8, not_flagged=18)
         flagged = list(whole_worklist(session, band="flagged"))
-        assert len(flagged) == 17
+        assert len(flagged) == band_counts(session).flagged == 17
         assert min(item.probability or 0 for item in flagged) >= 0.5
     with screened.write() as session:
         session.add(
             OperatingPointChange(
-                checkpoint_id="one", name="s95", threshold=0.1, reason="catch more", set_by="test", set_at=NOW
+                checkpoint_id="one",
+                name="s95",
+                threshold=0.1,
+                likely_threshold=0.7,
+                reason="catch more",
+                set_by="test",
+                set_at=NOW,
             )
         )
     with screened.read() as session:
-        assert band_counts(session) == {"must_look": 5, "flagged": 30, "not_flagged": 5}
+        assert band_counts(session) == BandCounts(must_look=5, likely=13, possible=17, not_flagged=5)
         assert len(list(whole_worklist(session, band="not_flagged"))) == 5
 
 
@@ -137,7 +169,7 @@ def test_a_scan_that_could_be_screened_later_is_not_must_look_any_more(screened:
             )
         )
     with screened.read() as session:
-        assert band_counts(session)["must_look"] == 4
+        assert band_counts(session).must_look == 4
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "", "W10", "bnVsbA", "WzEsMl0"])

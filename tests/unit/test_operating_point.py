@@ -4,7 +4,12 @@ import math
 
 import pytest
 
-from screening.operating_point import choose_threshold, clopper_pearson_lower, score_threshold
+from screening.operating_point import (
+    choose_likely_threshold,
+    choose_threshold,
+    clopper_pearson_lower,
+    score_threshold,
+)
 
 PROBABILITIES = [0.95, 0.90, 0.80, 0.70, 0.60, 0.50, 0.40, 0.30, 0.20, 0.10]
 FRACTURED = [True, True, False, True, False, True, False, False, True, False]
@@ -22,6 +27,44 @@ def test_threshold_reaches_its_target_even_with_ties() -> None:
     probabilities, fractured = [0.5, 0.5, 0.5, 0.2], [True, True, False, True]
     threshold = choose_threshold(probabilities, fractured, 0.5)
     assert score_threshold(probabilities, fractured, threshold).sensitivity == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("target", "between"),
+    [(0.2, (0.10, 0.20)), (0.4, (0.30, 0.40)), (0.41, (0.40, 0.50)), (0.8, (0.60, 0.70)), (1.0, (0.80, 0.90))],
+)
+def test_likely_threshold_lies_between_the_last_scan_under_it_and_the_next(
+    target: float, between: tuple[float, float]
+) -> None:
+    threshold = choose_likely_threshold(PROBABILITIES, FRACTURED, target)
+    assert threshold == pytest.approx(sum(between) / 2)
+    assert score_threshold(PROBABILITIES, FRACTURED, threshold).specificity >= target
+
+
+def test_likely_threshold_reaches_its_target_even_with_ties() -> None:
+    probabilities, fractured = [0.2, 0.5, 0.5, 0.9], [False, False, False, True]
+    threshold = choose_likely_threshold(probabilities, fractured, 0.5)
+    assert threshold == pytest.approx(0.7)
+    assert score_threshold(probabilities, fractured, threshold).specificity == 1
+
+
+def test_likely_threshold_over_the_highest_probability_stays_under_one() -> None:
+    assert choose_likely_threshold([0.2, 0.6], [True, False], 1.0) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "fractured", "target", "words"),
+    [
+        ([0.5], [True], 0.95, "needs some that are not"),
+        ([0.5], [False], 1.1, "out of range"),
+        ([1.0, 0.5], [False, False], 1.0, "choose a lower target"),
+    ],
+)
+def test_a_likely_threshold_that_cannot_be_is_refused(
+    probabilities: list[float], fractured: list[bool], target: float, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        choose_likely_threshold(probabilities, fractured, target)
 
 
 def test_score_counts_by_hand() -> None:

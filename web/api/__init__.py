@@ -3,7 +3,7 @@
 from flask import Flask
 from flask_smorest import Api, Blueprint
 
-from web.api import checkpoints, files, runs, scans, status, worklist
+from web.api import checkpoints, comparisons, files, runs, scans, schedules, status, worklist
 
 PREFIX = "/api/v1"
 
@@ -36,6 +36,8 @@ def register_api(app: Flask) -> None:
         worklist.blueprint,
         scans.blueprint,
         checkpoints.blueprint,
+        comparisons.blueprint,
+        schedules.blueprint,
         status.blueprint,
     ]
     for blueprint in blueprints:

@@ -1,4 +1,4 @@
-"""Checkpoints: which are known, and which one new runs use."""
+"""Checkpoints: which are known, which one new runs use, and from which probability on they flag."""
 
 from typing import Any
 
@@ -7,9 +7,10 @@ from sqlalchemy.orm import Session
 
 from screening import checkpoints
 from screening.database.tables import Checkpoint
+from screening.rescreening import candidates
 from web import current
 from web.access import needs_role
-from web.api.schemas import CheckpointDocument, Checkpoints, Problem
+from web.api.schemas import Activation, CheckpointDocument, Checkpoints, NewOperatingPoint, Problem
 
 blueprint = Blueprint("checkpoints", __name__, url_prefix="/api/v1/checkpoints", description="Trained networks.")
 
@@ -23,16 +24,66 @@ def list_checkpoints() -> Any:
 
 
 @blueprint.post("/<string:checkpoint_id>/activate")
+@blueprint.arguments(Activation)
 @blueprint.response(200, CheckpointDocument)
 @blueprint.alt_response(403, schema=Problem)
 @blueprint.alt_response(404, schema=Problem)
 @needs_role("administrator")
-def activate(checkpoint_id: str) -> Any:
+def activate(given: dict[str, str], checkpoint_id: str) -> Any:
     """Make this checkpoint the one that new runs use and the worklist shows."""
     system = current.system()
     with system.database.write() as session:
-        chosen = checkpoints.activate(session, system.clock(), checkpoint_id, current.identity().name)
+        who = current.identity().name
+        chosen = checkpoints.activate(session, system.clock(), checkpoint_id, who, given["reason"])
         return _document(session, chosen)
+
+
+@blueprint.post("/<string:checkpoint_id>/nominate")
+@blueprint.response(200, CheckpointDocument)
+@blueprint.alt_response(403, schema=Problem)
+@blueprint.alt_response(404, schema=Problem)
+@blueprint.alt_response(409, schema=Problem, description="It is the active checkpoint.")
+@needs_role("administrator")
+def nominate(checkpoint_id: str) -> Any:
+    """Make this checkpoint the candidate, which schedules try on the archive while another is active."""
+    system = current.system()
+    with system.database.write() as session:
+        chosen = candidates.nominate(session, system.clock(), checkpoint_id, current.identity().name)
+        return _document(session, chosen)
+
+
+@blueprint.delete("/candidate")
+@blueprint.response(204)
+@blueprint.alt_response(403, schema=Problem)
+@needs_role("administrator")
+def withdraw() -> None:
+    """Have no candidate: schedules that use it do nothing until there is one again."""
+    system = current.system()
+    with system.database.write() as session:
+        candidates.withdraw(session, system.clock(), current.identity().name)
+
+
+@blueprint.put("/<string:checkpoint_id>/operating-point")
+@blueprint.arguments(NewOperatingPoint)
+@blueprint.response(200, CheckpointDocument)
+@blueprint.alt_response(400, schema=Problem, description="A threshold is out of range, or the reason is empty.")
+@blueprint.alt_response(403, schema=Problem)
+@blueprint.alt_response(404, schema=Problem)
+@needs_role("administrator")
+def set_operating_point(given: dict[str, Any], checkpoint_id: str) -> Any:
+    """Put another operating point in force; lists are ranked by it at once."""
+    system = current.system()
+    with system.database.write() as session:
+        checkpoints.set_operating_point(
+            session,
+            system.clock(),
+            checkpoint_id,
+            given["threshold"],
+            given["likely_threshold"],
+            given["reason"],
+            current.identity().name,
+        )
+        return _document(session, checkpoints.get(session, checkpoint_id))
 
 
 def _document(session: Session, row: Checkpoint) -> dict[str, Any]:

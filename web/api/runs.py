@@ -33,6 +33,8 @@ def run_head(run: Run) -> dict[str, Any]:
         "created_at": run.created_at,
         "submitted_at": run.submitted_at,
         "finished_at": run.finished_at,
+        "paused_by": run.paused_by,
+        "remark": run.remark,
     }
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
 
+from screening.bands import BAND_FILTERS, BANDS
 from screening.runs.lifecycle import LARGEST_ID
-from screening.worklist import BANDS, LARGEST_PAGE
+from screening.worklist import LARGEST_PAGE
 
 MOST_HASHES = 10_000
 MOST_RUNS = 200
@@ -16,6 +17,15 @@ SHA256 = validate.Regexp(r"\A[0-9a-f]{64}\Z", error="A SHA-256 has 64 lower-case
 
 def moment(**more: Any) -> fields.AwareDateTime:
     return fields.AwareDateTime(format="iso", default_timezone=UTC, **more)
+
+
+def operating_point() -> fields.Dict:
+    return fields.Dict(
+        metadata={
+            "description": "`threshold` (flagged from here on) and `likely_threshold` in force, and what the card "
+            "measured for them; `likely` is null where the card did not measure the likely threshold."
+        }
+    )
 
 
 class Lenient(Schema):
@@ -59,7 +69,9 @@ class Counts(Schema):
     rejected = fields.Integer(metadata={"description": "Scans that cannot be screened."})
     failed = fields.Integer()
     cancelled = fields.Integer()
-    flagged = fields.Integer()
+    likely = fields.Integer()
+    possible = fields.Integer()
+    flagged = fields.Integer(metadata={"description": "Likely and possible together."})
     refused = fields.Integer(metadata={"description": "Files refused at the door; they are not jobs."})
     unpacking = fields.Integer(metadata={"description": "Zip and tar files that are not unpacked yet."})
 
@@ -74,6 +86,8 @@ class RunHead(Schema):
     created_at = moment()
     submitted_at = moment(allow_none=True)
     finished_at = moment(allow_none=True)
+    paused_by = fields.String(allow_none=True)
+    remark = fields.String(allow_none=True, metadata={"description": "What is special in this run, for people."})
 
 
 class RunDocument(RunHead):
@@ -149,7 +163,11 @@ class KeptReceipts(Schema):
 
 class ExportQuery(Query):
     run = fields.Integer(load_default=None)
-    band = fields.String(load_default=None, validate=validate.OneOf(BANDS))
+    band = fields.String(
+        load_default=None,
+        validate=validate.OneOf(BAND_FILTERS),
+        metadata={"description": "`flagged` is likely and possible together."},
+    )
 
 
 class WorklistQuery(ExportQuery):
@@ -175,7 +193,7 @@ class Item(Schema):
 class Worklist(Schema):
     items = fields.List(fields.Nested(Item))
     next = fields.String(allow_none=True)
-    operating_point = fields.Dict()
+    operating_point = operating_point()
 
 
 class ScanPrediction(Schema):
@@ -185,7 +203,9 @@ class ScanPrediction(Schema):
     active = fields.Boolean()
     probability = fields.Float()
     threshold = fields.Float()
+    likely_threshold = fields.Float()
     flagged = fields.Boolean()
+    band = fields.String(validate=validate.OneOf(BANDS))
     engine = fields.String()
     worker = fields.String()
     created_at = moment()
@@ -237,11 +257,25 @@ class CheckpointDocument(Schema):
     name = fields.String()
     form = fields.String()
     active = fields.Boolean()
+    candidate = fields.Boolean(metadata={"description": "Schedules may try it on the archive."})
     rendition_spec = fields.String()
     registered_at = moment()
     activated_at = moment(allow_none=True)
-    operating_point = fields.Dict()
+    operating_point = operating_point()
     card = fields.Dict()
+
+
+class Activation(Lenient):
+    reason = fields.String(load_default="", metadata={"description": "Why; it is kept in the audit trail."})
+
+
+class NewOperatingPoint(Lenient):
+    threshold = fields.Float(required=True, metadata={"description": "Scans at or over it are flagged."})
+    likely_threshold = fields.Float(
+        load_default=None,
+        metadata={"description": "Flagged scans at or over it are likely. Default: the one in force."},
+    )
+    reason = fields.String(required=True, metadata={"description": "Why; it is kept in the audit trail."})
 
 
 class Checkpoints(Schema):

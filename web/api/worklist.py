@@ -1,19 +1,19 @@
 """The worklist: a page of it as JSON, all of it as CSV."""
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
 from flask import Response, stream_with_context
 from flask_smorest import Blueprint
 
+from screening.bands import BandFilter
 from screening.checkpoints import operating_point_facts
 from screening.runs.lifecycle import get_run
 from screening.system import System
-from screening.worklist import Band, WorklistItem, whole_worklist, worklist_page
+from screening.worklist import whole_worklist, worklist_page
 from web import current
 from web.api.schemas import ExportQuery, Problem, Worklist, WorklistQuery
+from web.spreadsheets import csv_pieces
 
 blueprint = Blueprint("worklist", __name__, url_prefix="/api/v1", description="Scans ranked for follow-up.")
 
@@ -30,7 +30,6 @@ COLUMNS = (
     "study",
     "received_at",
 )
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @blueprint.get("/worklist")
@@ -70,27 +69,7 @@ def export(query: dict[str, Any]) -> Response:
     )
 
 
-def _lines(system: System, run_id: int | None, band: Band | None) -> Iterator[str]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(COLUMNS)
+def _lines(system: System, run_id: int | None, band: BandFilter | None) -> Iterator[str]:
     with system.database.read() as session:
         run = get_run(session, run_id) if run_id is not None else None
-        for item in whole_worklist(session, run, band):
-            writer.writerow(_cell(item, column) for column in COLUMNS)
-            if buffer.tell() > 1 << 16:
-                yield buffer.getvalue()
-                buffer.seek(0)
-                buffer.truncate()
-    yield buffer.getvalue()
-
-
-def _cell(item: WorklistItem, column: str) -> str:
-    """A value as text. What a spreadsheet would take for a formula is quoted, because file names come from anybody."""
-    value = getattr(item, column)
-    if value is None:
-        return ""
-    if column == "received_at":
-        return str(value.isoformat())
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+        yield from csv_pieces(COLUMNS, whole_worklist(session, run, band))

@@ -36,6 +36,7 @@ def model() -> str:
         checkpoints=rows,
         active=active,
         point=point,
+        thresholds=_thresholds(point) if active else [],
         points=form.get("operating_points", []),
         figures=[
             {"word": word, "value": figures[name], "interval": intervals.get(name)}
@@ -46,6 +47,28 @@ def model() -> str:
         subgroups=figures.get("subgroups", []),
         card=card,
     )
+
+
+def _thresholds(point: dict[str, Any]) -> list[dict[str, Any]]:
+    """The two thresholds in force as rows of a table, with None for what the card did not measure."""
+    likely = point["likely"] or {}
+    measures = ("sensitivity", "specificity", "ppv")
+    return [
+        {
+            "word": "Flagged",
+            "threshold": point["threshold"],
+            "aim": "sensitivity",
+            "target": point.get("target_sensitivity"),
+            **{name: point.get(name) for name in measures},
+        },
+        {
+            "word": "Likely",
+            "threshold": point["likely_threshold"],
+            "aim": "specificity",
+            "target": likely.get("target_specificity"),
+            **{name: likely.get(name) for name in measures},
+        },
+    ]
 
 
 @blueprint.post("/<string:checkpoint_id>/activate")

@@ -2,9 +2,10 @@
 
 from flask import Blueprint, render_template
 
-from screening import scans
+from screening import checkpoints, scans
 from screening.database.states import WorkState
 from web import current
+from web.band_words import band_meaning
 
 blueprint = Blueprint("scan-pages", __name__, url_prefix="/scans")
 
@@ -16,11 +17,14 @@ def scan(scan_id: str) -> str:
         predictions = scans.predictions_of(session, scan_id)
         renditions = scans.renditions_of(session, scan_id)
         jobs = scans.jobs_of(session, scan_id, 20)
+        main = predictions[0] if predictions else None
+        point = checkpoints.operating_point_facts(session, main.checkpoint) if main else None
     return render_template(
         "scan.html",
         scan=found,
         predictions=predictions,
-        main=predictions[0] if predictions else None,
+        main=main,
+        meaning=band_meaning(main.band, point) if main and point else None,
         shown=next((r for r in renditions if r.state == WorkState.READY), None),
         problem=next((job.problem for job in jobs if job.problem), None),
         jobs=jobs,

@@ -11,6 +11,7 @@ from screening.database.tables import Container, Job, Prediction, Rendition, Sca
 from web import current
 from web.access import may
 from web.broker import queue_depths
+from web.watching import latest_drift
 
 blueprint = Blueprint("status-pages", __name__, url_prefix="/system")
 
@@ -44,5 +45,6 @@ def status() -> str:
             storage="S3" if settings.storage_url.startswith("s3") else "local folder",
             free=shutil.disk_usage(settings.data_dir).free if settings.data_dir.is_dir() else None,
             settings=settings,
+            drift=latest_drift(),
             events=audit.recent(session, EVENTS_SHOWN) if may("administrator") else [],
         )

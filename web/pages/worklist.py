@@ -2,10 +2,11 @@
 
 from flask import Blueprint, render_template, request
 
+from screening.bands import BAND_FILTERS
 from screening.checkpoints import operating_point_facts
 from screening.errors import Conflict, Refused
 from screening.runs.lifecycle import get_run, list_runs, run_names
-from screening.worklist import BANDS, band_counts, worklist_page
+from screening.worklist import band_counts, worklist_page
 from web import current
 
 blueprint = Blueprint("worklist-pages", __name__, url_prefix="/worklist")
@@ -17,7 +18,7 @@ RUNS_OFFERED = 50
 @blueprint.get("")
 def worklist() -> str:
     band = request.args.get("band") or None
-    if band is not None and band not in BANDS:
+    if band is not None and band not in BAND_FILTERS:
         raise Refused("unknown_band", f"There is no band {band[:40]!r}. Choose one of the bands above the list.")
     run_id = request.args.get("run", type=int)
     with current.system().database.read() as session:

@@ -32,6 +32,9 @@ class Api:
     def post(self, path: str, document: Any = None) -> TestResponse:
         return self.client.post(path, json=document if document is not None else {}, headers=self.headers)
 
+    def put(self, path: str, document: Any) -> TestResponse:
+        return self.client.put(path, json=document, headers=self.headers)
+
     def open_run(self, name: str = "test", lane: str = "routine") -> int:
         answer = self.post("/api/v1/runs", {"name": name, "lane": lane})
         assert answer.status_code == 201, answer.text

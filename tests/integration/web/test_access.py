@@ -106,6 +106,8 @@ def test_only_an_administrator_activates_a_checkpoint_and_sees_the_audit_trail(p
     assert portal.api().post(path).status_code == 403
     assert portal.api("administrator").post(path).get_json()["active"] is True
     assert portal.api("administrator").post("/api/v1/checkpoints/nothing/activate").status_code == 404
+    path = f"/api/v1/checkpoints/{checkpoint['id']}/operating-point"
+    assert portal.api().put(path, {"threshold": 0.3, "reason": "why"}).status_code == 403
     assert "Audit trail" not in sign_in(portal, OPERATOR)[0].get("/system").text
     assert "Audit trail" in sign_in(portal, "administrator")[0].get("/system").text
 

@@ -1,5 +1,6 @@
 """Every page answers, says the right words, and shows what strangers named without trusting it."""
 
+import html
 import re
 
 import pytest
@@ -22,8 +23,68 @@ def filled(portal: Portal) -> int:
     body = {"name": HOSTILE, "sha256": api.get(f"/api/v1/runs/{run}/files").get_json()["items"][0]["sha256"]}
     api.post(f"/api/v1/runs/{run}/admit", {"files": [body]})
     api.post(f"/api/v1/runs/{run}/submit")
-    screen_everything(portal.system, {"low.png": 0.1, "high.png": 0.999})
+    # The hostile name is a second one of low.png, and is screened with it.
+    screen_everything(portal.system, {"low.png": 0.1, HOSTILE: 0.1, "high.png": 0.999})
     return run
+
+
+def page_of_scan(portal: Portal, probability: float) -> str:
+    """The viewer's page of one scan with this probability."""
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, ("a.png", phantom_png(11)))
+    api.post(f"/api/v1/runs/{run}/submit")
+    screen_everything(portal.system, {"a.png": probability})
+    [item] = api.get(f"/api/v1/worklist?run={run}").get_json()["items"]
+    return str(sign_in(portal, "reader")[0].get(f"/scans/{item['scan']}").text)
+
+
+@pytest.mark.parametrize(
+    ("probability", "word", "meaning"),
+    [
+        (0.8, "Likely", "Flagged: over the threshold that catches at least 82% of fractures (95% confidence, on the"),
+        (0.6, "Possible", "Flagged: over the threshold that catches at least 82% of fractures (95% confidence, on the"),
+        (0.2, "Not flagged", "It may still show a fracture."),
+    ],
+)
+def test_the_viewer_says_what_a_band_means(portal: Portal, probability: float, word: str, meaning: str) -> None:
+    page = html.unescape(page_of_scan(portal, probability))
+    verdict = page[page.index('id="verdict"') : page.index("<h3>Picture</h3>")]
+    assert f"</svg>{word}</span>" in verdict
+    assert meaning in verdict
+    assert f"{probability:.3f} on a scale from 0 to 1: possible from 0.500, likely from 0.750" in verdict
+    assert ("but under the likely threshold" in verdict) == (word == "Possible")
+    assert ("70% had a fracture" in verdict) == (word == "Likely")
+
+
+def test_the_bands_are_on_every_page_that_counts(portal: Portal) -> None:
+    run = filled(portal)
+    browser, _ = sign_in(portal, "reader")
+    home = browser.get("/").text
+    for band in ("must_look", "likely", "possible", "not_flagged"):
+        assert f'href="/worklist?band={band}"' in home
+        assert browser.get(f"/worklist?run={run}&band={band}").status_code == 200
+    status = browser.get(f"/runs/{run}/status").text
+    assert "flagged 1" in status
+    assert "Likely</span> 1" in status
+    assert "Possible</span> 0" in status
+    assert "high.png" in browser.get(f"/worklist?run={run}&band=flagged").text
+    assert "high.png" not in browser.get(f"/worklist?run={run}&band=possible").text
+
+
+def test_the_model_page_states_the_promise_and_only_for_a_measured_threshold(portal: Portal) -> None:
+    browser, _ = sign_in(portal, "reader")
+    page = browser.get("/model").text
+    assert "At least 82% of fractures are flagged, with 95% confidence, on data like this." in page
+    assert re.search(r"Likely</th><td[^>]*>0\.750</td><td[^>]*>55%</td><td[^>]*>94%</td><td[^>]*>70%</td>", page)
+    api = portal.api("administrator")
+    [checkpoint] = api.get("/api/v1/checkpoints").get_json()["items"]
+    order = {"threshold": 0.51, "likely_threshold": 0.8, "reason": "a trial"}
+    assert api.put(f"/api/v1/checkpoints/{checkpoint['id']}/operating-point", order).status_code == 200
+    page = browser.get("/model").text
+    assert "nothing is promised" in page
+    assert "At least" not in page.split("Operating points</h2>")[0]
+    assert browser.get("/worklist").status_code == 200
 
 
 def test_every_page_of_an_empty_system_says_what_to_do_next(portal: Portal) -> None:

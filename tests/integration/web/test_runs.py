@@ -89,16 +89,17 @@ def test_a_run_from_opening_to_ranking(portal: Portal) -> None:
     document = api.get(f"/api/v1/runs/{run}").get_json()
     assert document["state"] == "complete"
     assert document["counts"]["total"] == document["counts"]["screened"] == 3
-    assert document["counts"]["flagged"] == 2
+    counts = document["counts"]
+    assert (counts["flagged"], counts["likely"], counts["possible"]) == (2, 1, 1)
 
     listed = portal.api("reader").get(f"/api/v1/worklist?run={run}&band=&limit=&cursor=").get_json()
     assert [(i["file_name"], i["band"]) for i in listed["items"]] == [
-        ("b.png", "flagged"),
-        ("c.png", "flagged"),
+        ("b.png", "likely"),
+        ("c.png", "possible"),
         ("a.png", "not_flagged"),
     ]
     assert listed["next"] is None
-    assert listed["operating_point"]["threshold"] == 0.5
+    assert (listed["operating_point"]["threshold"], listed["operating_point"]["likely_threshold"]) == (0.5, 0.75)
 
 
 def test_files_with_problems_are_rejected_and_their_neighbours_go_on(portal: Portal) -> None:

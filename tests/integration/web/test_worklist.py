@@ -45,7 +45,9 @@ def test_the_export_has_every_item_and_no_formulas(portal: Portal) -> None:
     assert "attachment" in answer.headers["Content-Disposition"]
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [row["file_name"] for row in rows] == ["'=HYPERLINK(1).png", 'quote".png', "plain.png"]
-    assert [row["band"] for row in rows] == ["flagged", "flagged", "not_flagged"]
+    assert [row["band"] for row in rows] == ["likely", "possible", "not_flagged"]
+    only = portal.api("reader").get(f"/api/v1/worklist.csv?run={run}&band=possible")
+    assert [row["file_name"] for row in csv.DictReader(io.StringIO(only.text))] == ['quote".png']
     assert float(rows[0]["probability"]) == 0.9
 
 
@@ -58,6 +60,7 @@ def test_a_scan_with_everything_that_is_known_of_it(portal: Portal) -> None:
     assert (scan["body_part"], scan["view"], scan["laterality"]) == ("hand", "frontal", "left")
     [prediction] = scan["predictions"]
     assert (prediction["probability"], prediction["flagged"], prediction["active"]) == (0.75, True, True)
+    assert (prediction["band"], prediction["threshold"], prediction["likely_threshold"]) == ("likely", 0.5, 0.75)
     assert [job["state"] for job in scan["jobs"]] == ["screened"]
     assert [rendition["state"] for rendition in scan["renditions"]] == ["ready"]
     assert scan["received_at"].endswith("+00:00")
@@ -88,3 +91,39 @@ def test_a_scan_without_picture_or_prediction_says_so(portal: Portal) -> None:
     for name, code in (("rendition.png", "no_picture"), ("display.jpg", "no_picture"), ("heatmap.png", "no_picture")):
         answer = api.get(f"/api/v1/scans/{scan}/{name}")
         assert (answer.status_code, answer.get_json(force=True)["code"]) == (404, code)
+
+
+def test_an_administrator_sets_an_operating_point_and_the_list_is_ranked_by_it_at_once(portal: Portal) -> None:
+    run = screened_run(portal, {"a.png": 0.9, "b.png": 0.6, "c.png": 0.35})
+    api = portal.api("administrator")
+    [checkpoint] = api.get("/api/v1/checkpoints").get_json()["items"]
+    assert (checkpoint["operating_point"]["threshold"], checkpoint["operating_point"]["likely_threshold"]) == (
+        0.5,
+        0.75,
+    )
+    path = f"/api/v1/checkpoints/{checkpoint['id']}/operating-point"
+
+    def bands() -> list[str]:
+        return [item["band"] for item in api.get(f"/api/v1/worklist?run={run}").get_json()["items"]]
+
+    assert bands() == ["likely", "possible", "not_flagged"]
+    answer = api.put(path, {"threshold": 0.3, "reason": "catch more"})
+    assert answer.status_code == 200, answer.text
+    assert answer.get_json()["operating_point"]["target_sensitivity"] == 0.95
+    assert bands() == ["likely", "possible", "possible"]
+    assert api.put(path, {"threshold": 0.55, "likely_threshold": 0.6, "reason": "few"}).status_code == 200
+    assert bands() == ["likely", "likely", "not_flagged"]
+    counts = api.get(f"/api/v1/runs/{run}").get_json()["counts"]
+    assert (counts["likely"], counts["possible"], counts["flagged"]) == (2, 0, 2)
+
+    refused = api.put(path, {"threshold": 0.7, "reason": "fewer"})
+    assert (refused.status_code, refused.get_json(force=True)["code"]) == (400, "likely_below_threshold")
+    assert "Give a likely threshold of at least 0.7, too." in refused.get_json(force=True)["detail"]
+    assert api.put(path, {"threshold": 0.7}).status_code == 422, "a change needs a reason"
+    assert bands() == ["likely", "likely", "not_flagged"]
+
+
+def test_an_unknown_band_is_refused(portal: Portal) -> None:
+    answer = portal.api().get("/api/v1/worklist?band=normal")
+    assert answer.status_code == 422
+    assert "possible" in answer.get_json(force=True)["detail"]

@@ -57,7 +57,7 @@ def scripted_server(*answers: Answer) -> Iterator[ScriptedServer]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = answer  # noqa: N815  names of http.server
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  names of http.server
 
         def log_message(self, *_: object) -> None:
             """Tests read the requests, not a log."""

@@ -13,6 +13,8 @@ RUN = {
         "screened": 4210,
         "rejected": 14,
         "failed": 0,
+        "likely": 211,
+        "possible": 420,
         "flagged": 631,
         "refused": 2,
         "unpacking": 0,
@@ -29,8 +31,8 @@ def test_names_cannot_command_the_terminal() -> None:
 
 def test_a_run_in_one_line() -> None:
     assert run_line(RUN) == (
-        "run 4 running, 4,210 of 6,000 screened, 631 flagged, 20 waiting, 14 cannot be screened, "
-        "2 refused at the door, 38.0/s, 47 s left"
+        "run 4 running, 4,210 of 6,000 screened, 631 flagged (211 likely, 420 possible), 20 waiting, "
+        "14 cannot be screened, 2 refused at the door, 38.0/s, 47 s left"
     )
 
 

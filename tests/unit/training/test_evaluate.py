@@ -1,69 +1,83 @@
-"""Evaluation: intervals over groups, where maps peak, and subgroups, on cases small enough to check by hand."""
+"""The command that measures a bundle on a data set, from its arguments to JSON, text and the report."""
 
-from dataclasses import replace
+import json
+import subprocess
+import sys
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from training.dataset import Example
-from training.deployed import Outputs
-from training.evaluate import group_bootstrap, pointing_game, subgroups
+from screening.inference.bundle import Bundle
+from tests.bundles import make_random_bundle
+from training.data.manifest import DatasetError, Example
+from training.data.splits import group_folds
+from training.evaluate import as_text, evaluate, unseen
+
+ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def boxed(phantoms: list[Example]) -> Example:
-    """A fractured phantom, 96 wide and 120 high: on a square of 60 it lies from column 6 to column 54."""
-    return replace(next(e for e in phantoms if e.fractured), boxes=((0.0, 0.0, 0.4, 0.3),))
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_random_bundle(tmp_path_factory.mktemp("bundles") / "random-1")
 
 
-@pytest.mark.parametrize(("row", "column", "hits"), [(0, 0, 1), (1, 1, 1), (0, 3, 0), (5, 0, 0)])
-def test_a_peak_counts_when_its_cell_meets_a_box(boxed: Example, row: int, column: int, hits: int) -> None:
-    # The box covers columns 6 to 25.2 and rows 0 to 18; a cell of the map is 10 pixels.
-    maps = np.zeros((1, 6, 6), np.float32)
-    maps[0, row, column] = 1
-    found = pointing_game(Outputs(np.array([0.5]), maps), [boxed], side=60)
-    assert found == {"fractured_with_boxes": 1, "peak_in_box": hits, "share": float(hits)}
-
-
-def test_pictures_without_boxes_do_not_count(boxed: Example) -> None:
-    outputs = Outputs(np.array([0.5]), np.zeros((1, 6, 6), np.float32))
-    assert pointing_game(outputs, [replace(boxed, boxes=())], side=60)["share"] is None
-
-
-def test_intervals_are_wider_when_images_of_a_group_repeat_each_other(boxed: Example) -> None:
-    random = np.random.default_rng(0)
-    labels = random.random(60) < 0.5
-    scores = np.clip(0.5 + 0.1 * labels + random.normal(0, 0.15, 60), 0, 1)
-    repeated_labels, repeated_scores = np.repeat(labels, 4), np.repeat(scores, 4)
-
-    def width(groups: list[str]) -> float:
-        examples = [
-            replace(boxed, fractured=bool(label), group=group)
-            for label, group in zip(repeated_labels, groups, strict=True)
-        ]
-        low, high = group_bootstrap(repeated_scores, examples, draws=300)["auc"]
-        return high - low
-
-    alone = width([f"g{i}" for i in range(240)])
-    together = width([f"g{i // 4}" for i in range(240)])
-    assert together == pytest.approx(2 * alone, rel=0.3)
-
-
-def test_subgroups_are_scored_apart(boxed: Example) -> None:
-    examples = [
-        replace(boxed, body_part=part, fractured=fractured, traits={"hardware": hardware})
-        for part, fractured, hardware in (("hand", True, "1"), ("hand", False, "0"), ("leg", True, "0"))
+def run(bundle: Bundle, data: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "training.evaluate",
+        "--checkpoint",
+        str(bundle.folder),
+        "--data",
+        str(data),
+        *more,
     ]
-    rows = {row["subgroup"]: row for row in subgroups(np.array([0.9, 0.8, 0.1]), examples, threshold=0.5)}
-    assert rows["body part: hand"]["sensitivity"] == 1.0
-    assert rows["body part: hand"]["specificity"] == 0.0
-    assert rows["body part: leg"] == {
-        "subgroup": "body part: leg",
-        "n": 1,
-        "fractured": 1,
-        "auc": None,
-        "sensitivity": 0.0,
-        "specificity": None,
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+
+
+def test_the_command_prints_json_and_writes_the_report(bundle: Bundle, phantom_data: Path, tmp_path: Path) -> None:
+    answer = run(bundle, phantom_data, "--json", "--prevalence", "0.01", "--report", str(tmp_path / "out"))
+    assert answer.returncode == 0, answer.stderr
+    document = json.loads(answer.stdout)
+    assert (document["checkpoint"], document["form"], document["part"]) == (bundle.name, "fp32", "all")
+    assert document["identity"] == bundle.identity("fp32")
+    assert document["figures"]["n"] == 64
+    assert [point["name"] for point in document["operating_points"]][-1] == "likely"
+    assert list(document["operating_points"][0]["at_prevalence"]) == ["0.01"]
+    assert document["localization"]["fractured_with_boxes"] == 32
+    assert (tmp_path / "out" / "report.html").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--form", "int4"), "has no form int4"),
+        (("--prevalence", "2"), "no prevalence"),
+        (("--part", "test"), "no test part"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_words(
+    bundle: Bundle, phantom_data: Path, more: tuple[str, ...], words: str
+) -> None:
+    answer = run(bundle, phantom_data, *more)
+    assert answer.returncode != 0
+    assert words in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_the_text_tells_the_measures(bundle: Bundle, phantoms: list[Example], tmp_path: Path) -> None:
+    text = as_text(evaluate(bundle, "fp32", phantoms, tmp_path))
+    assert "64 images, 32 fractured, 32 groups" in text
+    assert "ROC AUC" in text
+    assert "likely" in text
+
+
+def test_the_unseen_part_is_the_fold_that_the_card_names(bundle: Bundle, phantoms: list[Example]) -> None:
+    bundle.card["training"] = {"split": {"folds": 4, "test_fold": 2, "seed": 7}}
+    kept = unseen(bundle, phantoms)
+    assert {e.image_id for e in kept} == {
+        e.image_id for e, fold in zip(phantoms, group_folds(phantoms, 4, 7), strict=True) if fold == 2
     }
-    assert rows["hardware"]["n"] == 1
-    assert "frontal" not in rows
+    del bundle.card["training"]
+    with pytest.raises(DatasetError, match="no test part"):
+        unseen(bundle, phantoms)

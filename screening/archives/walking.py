@@ -1,0 +1,129 @@
+"""Walking a folder or a bucket file by file; no list of it is ever in memory."""
+
+import os
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from screening.storage import ObjectMissing, StorageError
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file of an archive as it lies there now."""
+
+    path: str
+    """Below the folder or prefix; text that a database takes."""
+    address: str
+    """For `read_address`, which finds it again."""
+    size: int
+    modified: str
+    """Changes whenever the file does: its time in nanoseconds, or a bucket's entity tag."""
+    modified_s: float
+
+
+def walk(url: str) -> Generator[FoundFile, None, None]:
+    """Every plain file below `url`, in no particular order; links are not followed. Raises StorageError.
+
+    Close it when it is left before its end: it holds folders open.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        yield from _walk_folder(unquote(parts.path))
+    else:
+        yield from _walk_bucket(url)
+
+
+def read_address(address: str) -> Iterator[bytes]:
+    """The bytes of a found file, piece by piece. Raises ObjectMissing where it is gone, else StorageError."""
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        try:
+            with Path(unquote(parts.path)).open("rb") as stream:
+                while chunk := stream.read(CHUNK):
+                    yield chunk
+        except (FileNotFoundError, NotADirectoryError):
+            raise ObjectMissing(f"{unquote(parts.path)!r} is not there any more") from None
+        except OSError as error:
+            raise StorageError(
+                f"{unquote(parts.path)!r} cannot be read ({error.strerror}); check its rights"
+            ) from error
+        return
+    from screening.storage.s3 import S3Storage
+
+    storage = S3Storage(parts.netloc, "", *_endpoint_and_region(address))
+    with storage.open(unquote(parts.path.removeprefix("/"))) as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def _walk_folder(folder: str) -> Iterator[FoundFile]:
+    try:
+        open_folders = [os.scandir(folder)]
+    except OSError as error:
+        raise StorageError(f"the folder {folder} cannot be read ({error.strerror}); check that it is there") from error
+    try:
+        while open_folders:
+            try:
+                entry = next(open_folders[-1], None)
+                if entry is None:
+                    open_folders.pop().close()
+                elif entry.is_dir(follow_symlinks=False):
+                    open_folders.append(os.scandir(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    facts = entry.stat(follow_symlinks=False)
+                    yield FoundFile(
+                        path=os.path.relpath(entry.path, folder)
+                        .encode("utf-8", "surrogateescape")
+                        .decode("utf-8", "replace"),
+                        address="file://" + quote(os.fsencode(entry.path)),
+                        size=facts.st_size,
+                        modified=str(facts.st_mtime_ns),
+                        modified_s=facts.st_mtime,
+                    )
+            except OSError:
+                # A folder or file that went away, or that we may not look into: its neighbours are walked all the same.
+                continue
+    finally:
+        for each in open_folders:
+            each.close()
+
+
+def _walk_bucket(url: str) -> Iterator[FoundFile]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    parts = urlsplit(url)
+    prefix = unquote(parts.path.strip("/"))
+    prefix = f"{prefix}/" if prefix else ""
+    query = f"?{parts.query}" if parts.query else ""
+    try:
+        pages = _client(url).get_paginator("list_objects_v2").paginate(Bucket=parts.netloc, Prefix=prefix)
+        for page in pages:
+            for item in page.get("Contents", ()):
+                yield FoundFile(
+                    path=item["Key"].removeprefix(prefix),
+                    address=f"s3://{parts.netloc}/{quote(item['Key'])}{query}",
+                    size=item["Size"],
+                    modified=item["ETag"].strip('"')[:80],
+                    modified_s=item["LastModified"].timestamp(),
+                )
+    except (BotoCoreError, ClientError) as error:
+        raise StorageError(
+            f"the bucket {parts.netloc} cannot be listed ({error}); check its name and rights"
+        ) from error
+
+
+def _client(url: str) -> Any:
+    import boto3
+
+    endpoint, region = _endpoint_and_region(url)
+    return boto3.client("s3", endpoint_url=endpoint, region_name=region)
+
+
+def _endpoint_and_region(url: str) -> tuple[str | None, str | None]:
+    query = parse_qs(urlsplit(url).query)
+    return query.get("endpoint", [""])[0] or None, query.get("region", [""])[0] or None

@@ -1,0 +1,166 @@
+"""Schedules: made, changed, paused, run now, deleted by people. What fires is in `firing`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from screening import audit, checkpoints
+from screening.database.schedule_tables import Firing, Schedule
+from screening.errors import Conflict, NotFound, Refused
+from screening.rescreening.cron import check_cron, check_window_end, next_due, window_until
+from screening.rescreening.firing import end_firings
+from screening.rescreening.selection import Selection
+
+LONGEST_NAME = 100
+MOST_SCANS = 100_000_000
+LARGEST_ID = 2**63 - 1
+CANDIDATE = "candidate"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a person decides of a schedule."""
+
+    name: str
+    cron: str
+    time_zone: str
+    window_end: str
+    """HH:MM on the clocks of the time zone."""
+    checkpoint: str = CANDIDATE
+    """The id of a checkpoint, or "candidate"."""
+    selection: Mapping[str, Any] = field(default_factory=dict)
+    most_scans: int | None = None
+
+
+def add_schedule(session: Session, now: datetime, plan: Plan, actor: str) -> Schedule:
+    """Raises Refused for a plan that cannot work, NotFound for an unknown checkpoint."""
+    schedule = Schedule(**_checked(session, plan), counts_from=now, created_by=actor, created_at=now)
+    session.add(schedule)
+    session.flush()
+    audit.record(session, now, actor, "schedule.added", str(schedule.id), _facts(schedule))
+    return schedule
+
+
+def change_schedule(session: Session, now: datetime, schedule_id: int, plan: Plan, actor: str) -> Schedule:
+    """Put another plan in the place of this schedule's. A run that is under way goes on as it was opened."""
+    schedule = get_schedule(session, schedule_id)
+    former = _facts(schedule)
+    for name, value in _checked(session, plan).items():
+        setattr(schedule, name, value)
+    schedule.counts_from = now
+    session.flush()
+    audit.record(session, now, actor, "schedule.changed", str(schedule_id), {**_facts(schedule), "former": former})
+    return schedule
+
+
+def get_schedule(session: Session, schedule_id: int) -> Schedule:
+    """Raises NotFound, for one that was deleted too."""
+    schedule = session.get(Schedule, schedule_id) if 0 < schedule_id <= LARGEST_ID else None
+    if schedule is None or schedule.deleted_at is not None:
+        raise NotFound("unknown_schedule", f"There is no schedule {schedule_id}. Look at the list of schedules.")
+    return schedule
+
+
+def all_schedules(session: Session) -> Sequence[Schedule]:
+    return session.scalars(select(Schedule).where(Schedule.deleted_at.is_(None)).order_by(Schedule.id)).all()
+
+
+def firings_of(session: Session, schedule_id: int, limit: int, before: int | None = None) -> Sequence[Firing]:
+    """The history of a schedule, the latest first; older than the firing `before` where it is given."""
+    statement = select(Firing).where(Firing.schedule_id == schedule_id).order_by(Firing.id.desc()).limit(limit)
+    return session.scalars(statement if before is None else statement.where(Firing.id < before)).all()
+
+
+def pause_schedule(session: Session, now: datetime, schedule_id: int, actor: str) -> Schedule:
+    """Fire no more, and pause the run that is under way. Pausing twice is no error."""
+    schedule = get_schedule(session, schedule_id)
+    if not schedule.paused:
+        schedule.paused = True
+        end_firings(session, now, schedule, "schedule_paused")
+        audit.record(session, now, actor, "schedule.paused", str(schedule_id))
+    return schedule
+
+
+def resume_schedule(session: Session, now: datetime, schedule_id: int, actor: str) -> Schedule:
+    """Fire again, from the next time that is due. What was due while it was paused is not caught up."""
+    schedule = get_schedule(session, schedule_id)
+    if schedule.paused:
+        schedule.paused = False
+        schedule.counts_from = now
+        audit.record(session, now, actor, "schedule.resumed", str(schedule_id))
+    return schedule
+
+
+def delete_schedule(session: Session, now: datetime, schedule_id: int, actor: str) -> None:
+    """Fire no more. Its history and its runs stay; a run that is under way is paused, to be resumed or cancelled."""
+    schedule = get_schedule(session, schedule_id)
+    end_firings(session, now, schedule, "schedule_deleted")
+    schedule.deleted_at = now
+    audit.record(session, now, actor, "schedule.deleted", str(schedule_id), _facts(schedule))
+
+
+def run_now(session: Session, now: datetime, schedule_id: int, actor: str) -> Firing:
+    """Fire at once, until the window next ends; upkeep opens or resumes the run in a moment.
+
+    Raises Conflict while another firing's window is open.
+    """
+    schedule = get_schedule(session, schedule_id)
+    is_open = select(Firing.id).where(Firing.schedule_id == schedule_id, Firing.ended_at.is_(None)).limit(1)
+    if session.scalar(is_open) is not None:
+        raise Conflict("fires_already", f"The schedule {schedule.name} is at work already. Look at its latest run.")
+    firing = Firing(
+        schedule_id=schedule_id,
+        scheduled_for=now,
+        window_until=window_until(schedule.window_end, schedule.time_zone, now),
+        fired_at=now,
+        asked_by=actor,
+    )
+    session.add(firing)
+    session.flush()
+    audit.record(session, now, actor, "schedule.run_now", str(schedule_id))
+    return firing
+
+
+def preview(plan: Schedule | Plan, after: datetime, count: int = 5) -> list[tuple[datetime, datetime]]:
+    """The next windows, (from, until) in UTC, whether or not the schedule is paused. Raises Refused for a bad plan."""
+    cron, zone = check_cron(plan.cron, plan.time_zone)
+    end = check_window_end(plan.window_end)
+    return [(start, window_until(end, zone, start)) for start in next_due(cron, zone, after, count)]
+
+
+def _checked(session: Session, plan: Plan) -> dict[str, Any]:
+    """The columns of a plan. Raises Refused or NotFound."""
+    name = " ".join(plan.name.split())
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise Refused("bad_name", f"The name of a schedule has 1 to {LONGEST_NAME} characters.")
+    if plan.most_scans is not None and not 0 < plan.most_scans <= MOST_SCANS:
+        raise Refused("bad_limit", f"The most scans of a night are 1 to {MOST_SCANS:,}; leave it out for no limit.")
+    cron, zone = check_cron(plan.cron, plan.time_zone)
+    checkpoint_id = None
+    if plan.checkpoint != CANDIDATE:
+        checkpoint_id = checkpoints.get(session, plan.checkpoint).id
+    return {
+        "name": name,
+        "cron": cron,
+        "time_zone": zone,
+        "window_end": check_window_end(plan.window_end),
+        "checkpoint_id": checkpoint_id,
+        "selection": Selection.from_json(plan.selection).as_json(),
+        "most_scans": plan.most_scans,
+    }
+
+
+def _facts(schedule: Schedule) -> dict[str, Any]:
+    return {
+        "name": schedule.name,
+        "cron": schedule.cron,
+        "time_zone": schedule.time_zone,
+        "window_end": schedule.window_end,
+        "checkpoint": schedule.checkpoint_id or CANDIDATE,
+        "selection": dict(schedule.selection),
+        "most_scans": schedule.most_scans,
+    }

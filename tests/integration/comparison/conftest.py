@@ -1,0 +1,5 @@
+"""The portal of the web tests, for those of the comparison."""
+
+from tests.integration.web.conftest import portal
+
+__all__ = ["portal"]

@@ -1,0 +1,341 @@
+"""Schedules under a clock that tests turn, on both databases: what fires, what is opened, paused and gone on with."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from screening.database.schedule_tables import Schedule
+from screening.database.tables import AuditEvent, Job, Run
+from screening.errors import Conflict, NotFound, Refused
+from screening.rescreening.candidates import nominate, withdraw
+from screening.rescreening.firing import NOTES, begin, record_due, tick
+from screening.rescreening.schedules import (
+    Plan,
+    change_schedule,
+    delete_schedule,
+    get_schedule,
+    pause_schedule,
+    preview,
+    resume_schedule,
+    run_now,
+)
+from screening.runs.lifecycle import cancel_run, pause_run, resume_run
+from tests.integration.rescreening.conftest import MONDAY, Night
+from tests.integration.test_ledger import add_run, prepare_all, states
+
+
+def run_of(night: Night) -> int:
+    run = night.firings()[-1].run_id
+    assert run is not None
+    return run
+
+
+def test_a_night_is_opened_paused_at_its_end_and_gone_on_with(night: Night) -> None:
+    night.add()
+    assert not night.at(0, 21, 59)
+    assert night.firings() == []
+    assert night.at(0, 22)
+    assert night.runs() == [("two", "running", 10)]
+    assert night.screen(batches=1) == 4
+    assert not night.at(1, 5, 59)
+    assert night.runs() == [("two", "running", 10)]
+    night.at(1, 6)
+    assert night.runs() == [("two", "paused", 10)]
+    assert night.notes() == ["window_over"]
+    assert night.screen() == 0, "nothing is claimed between the windows"
+    assert night.at(1, 22)
+    assert night.runs() == [("two", "running", 10)], "the same run goes on"
+    assert night.screen() == 6
+    night.at(1, 23)
+    assert night.notes() == ["window_over", "complete"]
+    assert (night.predictions("one"), night.predictions("two")) == (10, 10)
+    night.at(2, 22)
+    assert night.notes()[-1] == "nothing_to_do"
+    assert len(night.runs()) == 1, "a run without jobs is not kept"
+    add_run(night.database, 3, first=50)
+    prepare_all(night.database)
+    night.screen()
+    night.at(3, 22)
+    assert night.runs()[-1] == ("two", "running", 3), "only what is new"
+
+
+def test_what_is_in_hand_at_the_end_of_the_window_is_finished(night: Night) -> None:
+    from screening.ledger.lease import Lease
+    from screening.ledger.screening import Outcome, claim_batch, record_batch
+
+    night.add()
+    night.at(0, 22)
+    with night.database.write() as session:
+        batch = claim_batch(session, Lease.new(night.now, 30), night.now, 4)
+    assert batch is not None
+    night.at(1, 6)
+    outcomes = [Outcome(scan, 0.6, b"map") for scan in batch.scan_ids]
+    with night.database.write() as session:
+        assert record_batch(session, batch.lease, night.now, "two", outcomes, "test", "test") == 4
+    assert states(night.database, run_of(night)) == {"queued": 6, "screened": 4}
+
+
+def test_many_ticks_and_many_tickers_fire_once(night: Night) -> None:
+    night.add()
+    night.now = MONDAY.replace(hour=22, second=3)
+    with ThreadPoolExecutor(4) as several:
+        for done in [several.submit(tick, night.database, night.now) for _ in range(12)]:
+            done.result()
+    assert [(firing.scheduled_for, firing.late) for firing in night.firings()] == [(MONDAY.replace(hour=22), False)]
+    assert night.runs() == [("two", "running", 10)]
+
+
+def test_a_kill_between_firing_and_run_loses_nothing(night: Night) -> None:
+    night.add()
+    night.now = MONDAY.replace(hour=22)
+    with night.database.write() as session:
+        assert record_due(session, night.now) == 1
+    # Killed here: the firing is recorded, its run is not open. Nobody knows when the next tick comes.
+    assert night.runs() == []
+    assert night.at(0, 23, 30)
+    assert night.runs() == [("two", "running", 10)]
+    assert len(night.firings()) == 1
+    with night.database.write() as session:
+        assert not begin(session, night.now, night.firings()[0].id)
+
+
+def test_a_kill_while_the_run_is_being_opened_leaves_no_half_of_it(night: Night) -> None:
+    night.add()
+    night.now = MONDAY.replace(hour=22)
+    with night.database.write() as session:
+        record_due(session, night.now)
+    with pytest.raises(KeyboardInterrupt), night.database.write() as session:
+        begin(session, night.now, night.firings()[0].id)
+        raise KeyboardInterrupt
+    assert night.runs() == []
+    assert night.tick()
+    assert night.runs() == [("two", "running", 10)]
+
+
+def test_missed_firings_are_caught_up_once_while_the_window_is_open(night: Night) -> None:
+    night.add()
+    # Off from Monday noon until Friday, three in the morning: four firings were due, the last one's window is open.
+    assert night.at(4, 3)
+    assert [(firing.late, firing.note) for firing in night.firings()] == [(True, None)]
+    assert night.firings()[0].scheduled_for == MONDAY.replace(hour=22) + timedelta(days=3)
+    assert night.runs() == [("two", "running", 10)]
+
+
+def test_missed_firings_are_noted_once_when_the_window_is_over(night: Night) -> None:
+    night.add()
+    assert not night.at(4, 12)
+    assert not night.at(4, 13)
+    assert night.notes() == ["missed"]
+    assert night.runs() == []
+    assert night.at(4, 22)
+
+
+def test_a_firing_that_was_recorded_and_then_missed_its_window_does_nothing(night: Night) -> None:
+    night.add()
+    with night.database.write() as session:
+        record_due(session, MONDAY.replace(hour=22))
+    night.at(1, 12)
+    assert night.notes() == ["missed"]
+    assert night.runs() == []
+
+
+def test_a_clock_that_is_set_back_fires_nothing_twice(night: Night) -> None:
+    night.add()
+    night.at(0, 22, 10)
+    night.screen()
+    for hour, minute in ((21, 50), (22, 0), (22, 5)):
+        night.at(0, hour, minute)
+    assert len(night.firings()) == 1
+    assert len(night.runs()) == 1
+
+
+def test_after_a_clock_that_ran_weeks_ahead_the_next_night_fires(night: Night) -> None:
+    night.add()
+    night.at(60, 22)
+    assert night.runs() == [("two", "running", 10)]
+    night.at(0, 13)
+    assert night.notes() == ["clock_set_back"]
+    assert night.runs() == [("two", "paused", 10)]
+    assert night.at(0, 22)
+    assert night.runs() == [("two", "running", 10)]
+
+
+@pytest.mark.parametrize(("cron", "zone"), [("30 2 * * *", "Europe/Berlin"), ("0 22 L * *", "UTC")])
+def test_ten_weeks_of_ticks_fire_as_the_preview_said(night: Night, cron: str, zone: str) -> None:
+    night.now = MONDAY
+    schedule = night.add(cron=cron, time_zone=zone)
+    with night.database.read() as session:
+        promised = [start for start, _ in preview(get_schedule(session, schedule), MONDAY, 40)]
+    end = MONDAY + timedelta(weeks=5)
+    while night.now < end:
+        night.now += timedelta(hours=1)
+        night.tick()
+    assert [firing.scheduled_for for firing in night.firings()] == [moment for moment in promised if moment <= end]
+
+
+def test_what_a_person_paused_stays_paused_and_what_they_resume_runs(night: Night) -> None:
+    night.add()
+    night.at(0, 22)
+    run = run_of(night)
+    with night.database.write() as session:
+        pause_run(session, night.now, run, "anna")
+    night.at(1, 6)
+    night.at(1, 22)
+    assert night.notes() == ["paused_by_person", "paused_by_person"]
+    assert night.runs() == [("two", "paused", 10)]
+    with night.database.write() as session:
+        resume_run(session, night.now, run, "anna")
+    assert night.screen(batches=1) == 4
+    night.at(2, 22)
+    night.at(3, 6)
+    assert night.notes()[-1] == "window_over"
+    with night.database.write() as session:
+        # The schedule had paused it; a person says that it shall stay so.
+        pause_run(session, night.now, run, "anna")
+    night.at(3, 22)
+    assert night.notes()[-1] == "paused_by_person"
+
+
+def test_a_cancelled_run_is_not_gone_on_with(night: Night) -> None:
+    night.add()
+    night.at(0, 22)
+    with night.database.write() as session:
+        cancel_run(session, night.now, run_of(night), "anna")
+    night.at(0, 23)
+    assert night.notes() == ["run_cancelled"]
+    assert night.screen() == 0
+
+
+def test_run_now_works_till_the_window_ends_and_once_at_a_time(night: Night) -> None:
+    schedule = night.add()
+    with night.database.write() as session:
+        run_now(session, night.now, schedule, "anna")
+    with pytest.raises(Conflict, match="at work already"), night.database.write() as session:
+        run_now(session, night.now, schedule, "anna")
+    assert night.tick()
+    assert night.runs() == [("two", "running", 10)]
+    night.at(0, 22)
+    assert night.notes() == ["followed", None], "the night takes over"
+    night.at(1, 6)
+    assert night.runs() == [("two", "paused", 10)]
+
+
+def test_run_now_goes_on_with_what_a_person_paused(night: Night) -> None:
+    schedule = night.add()
+    night.at(0, 22)
+    with night.database.write() as session:
+        pause_run(session, night.now, run_of(night), "anna")
+    night.at(1, 6)
+    with night.database.write() as session:
+        run_now(session, night.now, schedule, "anna")
+    assert night.tick()
+    assert night.runs() == [("two", "running", 10)]
+
+
+def test_a_paused_schedule_fires_nothing_and_does_not_make_up_for_it(night: Night) -> None:
+    schedule = night.add()
+    night.at(0, 22)
+    with night.database.write() as session:
+        pause_schedule(session, night.now, schedule, "anna")
+    assert night.notes() == ["schedule_paused"]
+    assert night.runs() == [("two", "paused", 10)]
+    night.at(1, 22)
+    assert len(night.firings()) == 1
+    with night.database.write() as session:
+        resume_schedule(session, night.now + timedelta(hours=1), schedule, "anna")
+    assert not night.at(1, 23, 30)
+    assert len(night.firings()) == 1
+    assert night.at(2, 22)
+    assert night.runs() == [("two", "running", 10)]
+
+
+def test_a_deleted_schedule_is_gone_and_its_history_stays(night: Night) -> None:
+    schedule = night.add()
+    night.at(0, 22)
+    with night.database.write() as session:
+        delete_schedule(session, night.now, schedule, "anna")
+    assert night.notes() == ["schedule_deleted"]
+    with pytest.raises(NotFound), night.database.read() as session:
+        get_schedule(session, schedule)
+    assert not night.at(1, 22)
+    assert len(night.firings()) == 1
+
+
+def test_a_new_candidate_gets_a_new_run_and_the_former_one_is_ended(night: Night) -> None:
+    night.add()
+    night.at(0, 22)
+    night.screen(batches=1)
+    night.at(1, 6)
+    with night.database.write() as session:
+        nominate(session, night.now, "other", "anna")
+    assert night.at(1, 22)
+    assert night.runs() == [("two", "cancelled", 10), ("other", "running", 10)]
+    assert night.predictions("two") == 4, "what was screened stays"
+
+
+def test_without_a_candidate_it_says_so(night: Night) -> None:
+    night.add()
+    with night.database.write() as session:
+        withdraw(session, night.now, "anna")
+    assert not night.at(0, 22)
+    assert night.notes() == ["no_candidate"]
+
+
+def test_a_plan_that_cannot_work_is_refused(night: Night) -> None:
+    for wrong in (
+        {"name": " "},
+        {"cron": "0 25 * * *"},
+        {"time_zone": "Berlin"},
+        {"window_end": "six"},
+        {"most_scans": 0},
+        {"selection": {"band": "normal"}},
+        {"selection": {"colour": "blue"}},
+        {"checkpoint": "nothing"},
+    ):
+        with pytest.raises(Refused):
+            night.add(**wrong)
+
+
+def test_a_changed_plan_counts_from_its_change(night: Night) -> None:
+    schedule = night.add()
+    night.now = MONDAY.replace(hour=21)
+    with night.database.write() as session:
+        change_schedule(session, night.now, schedule, Plan("new", "0 20 * * *", "UTC", "06:00", "one"), "anna")
+    assert not night.at(0, 21, 30), "20:00 of today was before the change"
+    assert not night.at(1, 20)
+    assert night.notes() == ["nothing_to_do"], "`one` has screened all"
+
+
+def test_every_note_has_words_and_every_deed_is_audited(night: Night) -> None:
+    schedule = night.add()
+    night.at(0, 22)
+    night.at(1, 6)
+    with night.database.write() as session:
+        pause_schedule(session, night.now, schedule, "anna")
+        resume_schedule(session, night.now, schedule, "anna")
+        run_now(session, night.now, schedule, "anna")
+        delete_schedule(session, night.now, schedule, "anna")
+    with night.database.read() as session:
+        events = session.execute(select(AuditEvent.actor, AuditEvent.action).order_by(AuditEvent.id)).all()
+    found = [tuple(event) for event in events]
+    for action in ("added", "paused", "resumed", "run_now", "deleted"):
+        assert ("anna", f"schedule.{action}") in found
+    assert (f"schedule {schedule}", "run.opened") in found
+    assert (f"schedule {schedule}", "run.paused") in found
+    assert set(night.notes()) <= set(NOTES)
+
+
+def test_a_schedule_survives_an_actor_of_the_release_before(night: Night) -> None:
+    """Who paused a run is not known of pauses written by an older process: such a run is left alone."""
+    night.add()
+    night.at(0, 22)
+    night.at(1, 6)
+    with night.database.write() as session:
+        session.execute(update(Run).where(Run.id == run_of(night)).values(paused_by=None))
+    night.at(1, 22)
+    assert night.notes()[-1] == "paused_by_person"
+    with night.database.read() as session:
+        assert session.scalars(select(Schedule.paused)).all() == [False]
+        assert session.scalars(select(Job.state).where(Job.run_id == run_of(night))).all() == ["queued"] * 10

@@ -1,0 +1,166 @@
+"""Schedules over the API and on the pages: who may do what, and what they see."""
+
+import re
+
+import pytest
+
+from screening import checkpoints
+from screening.clock import utc_now
+from screening.inference.bundle import Bundle
+from screening.rescreening.firing import tick
+from tests.installation import phantom_png
+from tests.integration.conftest import random_bundle
+from tests.integration.web.conftest import Portal, portal
+from tests.integration.web.screened import screen_everything
+from tests.integration.web.test_access import sign_in
+
+__all__ = ["portal", "random_bundle"]
+
+PLAN = {"name": "every night", "cron": "0 22 * * *", "time_zone": "Europe/Berlin", "window_end": "06:00"}
+
+
+def test_a_schedule_from_its_making_to_its_end(portal: Portal) -> None:
+    api = portal.api()
+    made = api.post("/api/v1/schedules", {**PLAN, "selection": {"body_part": "hand"}, "most_scans": 500})
+    assert made.status_code == 201, made.text
+    document = made.get_json()
+    path = made.headers["Location"]
+    assert path.endswith(f"/api/v1/schedules/{document['id']}")
+    assert (document["checkpoint"], document["selection"], len(document["next"])) == (
+        "candidate",
+        {"body_part": "hand"},
+        5,
+    )
+    assert api.get("/api/v1/schedules").get_json()["items"] == [document]
+    changed = api.put(path, {**PLAN, "name": "weekly", "cron": "0 22 * * 6"})
+    assert (changed.get_json()["name"], changed.get_json()["selection"]) == ("weekly", {})
+    assert api.post(f"{path}/pause").get_json()["next"] == []
+    assert api.post(f"{path}/resume").get_json()["paused"] is False
+    assert api.post(f"{path}/run-now").status_code == 202
+    assert api.post(f"{path}/run-now").status_code == 409
+    tick(portal.system.database, utc_now())
+    [firing] = api.get(f"{path}/firings").get_json()["items"]
+    assert (firing["note"], firing["asked_by"]) == ("no_candidate", "operator-1")
+    assert firing["reason"] == "there is no candidate"
+    assert api.client.delete(path, headers=api.headers).status_code == 204
+    for gone in (api.get(path), api.get(f"{path}/firings"), api.post(f"{path}/pause"), api.put(path, PLAN)):
+        assert gone.status_code == 404
+    assert api.get("/api/v1/schedules").get_json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"cron": "0 25 * * *"}, "hour"),
+        ({"time_zone": "Atlantis"}, "IANA"),
+        ({"window_end": "late"}, "06:00"),
+        ({"selection": {"band": "normal"}}, "band"),
+        ({"selection": {"min_age_days": "x"}}, "whole number"),
+        ({"checkpoint": "nothing"}, "no checkpoint"),
+        ({"most_scans": 0}, "most scans"),
+        ({"name": ""}, "name"),
+    ],
+)
+def test_a_plan_that_cannot_work_is_refused_in_a_sentence(portal: Portal, wrong: dict[str, object], word: str) -> None:
+    answer = portal.api().post("/api/v1/schedules", {**PLAN, **wrong})
+    assert answer.status_code in (400, 404)
+    assert word in answer.get_json(force=True)["detail"]
+
+
+def test_a_preview_makes_nothing(portal: Portal) -> None:
+    api = portal.api("reader")
+    answer = api.get("/api/v1/schedules/preview?cron=0+22+*+*+*&time_zone=UTC&window_end=05:30")
+    [first, *rest] = answer.get_json()["items"]
+    assert len(rest) == 4
+    assert re.search(r"T22:00:00", first["start"])
+    assert re.search(r"T05:30:00", first["until"])
+    assert api.get("/api/v1/schedules/preview?cron=never").status_code == 400
+    assert api.get("/api/v1/schedules").get_json()["items"] == []
+
+
+def test_readers_see_schedules_and_only_administrators_name_the_candidate(portal: Portal, tmp_path: object) -> None:
+    [first] = portal.api().get("/api/v1/checkpoints").get_json()["items"]
+    assert portal.api("reader").post("/api/v1/schedules", PLAN).status_code == 403
+    assert portal.api().post(f"/api/v1/checkpoints/{first['id']}/nominate").status_code == 403
+    administrator = portal.api("administrator")
+    assert administrator.post(f"/api/v1/checkpoints/{first['id']}/nominate").status_code == 409, "it is active"
+    assert (
+        administrator.client.delete("/api/v1/checkpoints/candidate", headers=administrator.headers).status_code == 204
+    )
+    portal.api().post("/api/v1/schedules", PLAN)
+    browser, _ = sign_in(portal, "reader")
+    page = browser.get("/schedules").text
+    assert "every night" in page
+    assert "New schedule" not in page
+    form = browser.get("/schedules/1").text
+    assert "Run now" not in form
+    assert ">Save<" not in form
+
+
+def test_the_pages_make_preview_change_and_delete(portal: Portal) -> None:
+    browser, csrf = sign_in(portal, "operator")
+    assert "There are no schedules yet" in browser.get("/schedules").text
+    assert 'id="time_zone"' in browser.get("/schedules/new").text
+    form = {**PLAN, "checkpoint": "candidate", "band": "flagged", "min_age_days": "30", "csrf_token": csrf}
+    previewed = browser.post("/schedules", data={**form, "action": "preview"})
+    assert previewed.text.count("<time ") == 10
+    assert 'value="every night"' in previewed.text
+    wrong = browser.post("/schedules", data={**form, "cron": "never", "name": "<b>mine</b>"})
+    assert "is no time" in wrong.text
+    assert "&lt;b&gt;mine" in wrong.text
+    assert "There are no schedules yet" in browser.get("/schedules").text, "neither was kept"
+    saved = browser.post("/schedules", data=form)
+    assert saved.status_code == 302
+    path = saved.headers["Location"]
+    page = browser.get(path).text
+    assert '<option value="flagged" selected>' in page
+    assert 'name="min_age_days" type="number" min="0" value="30"' in page
+    assert "It has not fired yet" in page
+    browser.post(path, data={**form, "name": "renamed", "min_age_days": ""})
+    assert "renamed" in browser.get("/schedules").text
+    assert "a whole number" in browser.post(path, data={**form, "min_age_days": "soon"}).text
+    for action, word in (("pause", "Paused"), ("resume", "On"), ("run-now", "At work")):
+        assert browser.post(f"{path}/{action}", data={"csrf_token": csrf}).status_code == 302
+        assert f">{word}<" in browser.get("/schedules").text
+    tick(portal.system.database, utc_now())
+    assert "there is no candidate" in browser.get(path).text
+    assert "There is no candidate, so" in browser.get("/schedules").text
+    assert browser.post(f"{path}/explode", data={"csrf_token": csrf}).status_code == 404
+    browser.post(f"{path}/delete", data={"csrf_token": csrf})
+    assert browser.get(path).status_code == 404
+
+
+def test_a_run_of_a_schedule_is_shown_with_what_is_special_in_it(portal: Portal, random_bundle: Bundle) -> None:
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, ("a.png", phantom_png(1)), ("b.png", phantom_png(2)))
+    api.post(f"/api/v1/runs/{run}/submit")
+    screen_everything(portal.system, {})
+    with portal.system.database.write() as session:
+        from sqlalchemy import insert
+
+        from screening.database.tables import Checkpoint, OperatingPointChange
+
+        first = checkpoints.active(session)
+        row = {column.key: getattr(first, column.key) for column in Checkpoint.__table__.columns}
+        session.execute(insert(Checkpoint).values({**row, "id": "second", "active": False, "rendition_spec": "x"}))
+        session.add(
+            OperatingPointChange(
+                checkpoint_id="second", name="p", threshold=0.5, reason="r", set_by="t", set_at=utc_now()
+            )
+        )
+    administrator = portal.api("administrator")
+    assert administrator.post("/api/v1/checkpoints/second/nominate").get_json()["candidate"] is True
+    path = api.post("/api/v1/schedules", PLAN).headers["Location"]
+    api.post(f"{path}/run-now")
+    assert tick(portal.system.database, utc_now())
+    firing = api.get(path).get_json()["latest"]
+    assert (firing["jobs"], firing["renditions"]) == (2, 2)
+    document = api.get(f"/api/v1/runs/{firing['run']}").get_json()
+    assert "2 scans are made anew" in document["remark"]
+    assert (document["lane"], document["checkpoint"]) == ("archive", "second")
+    browser, _ = sign_in(portal, "operator")
+    assert "2 scans are made anew" in browser.get(f"/runs/{firing['run']}").text
+    api.post(f"{path}/pause")
+    assert api.get(f"/api/v1/runs/{firing['run']}").get_json()["paused_by"] == "schedule 1"
+    assert administrator.post("/api/v1/checkpoints/second/activate").get_json()["candidate"] is False

@@ -1,0 +1,153 @@
+"""The loop: what it keeps, and that a kill at any moment changes nothing but the time it takes."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.unit.training.tiny import TINY, train_tiny
+from training.data.manifest import Example
+from training.learning.distil import Teacher
+from training.learning.networks import GreyLite0, GreyResNet18
+from training.learning.objective import still_visible
+from training.learning.recipe import Distillation, Phase, Recipe
+
+# OpenVINO converts torch modules by tracing, which torch 2.15 calls deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def run(phantoms: list[Example], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The out folder of a finished tiny training run."""
+    out = tmp_path_factory.mktemp("runs") / "undisturbed"
+    train_tiny(TINY, phantoms, out)
+    return out
+
+
+def test_every_epoch_is_recorded_with_the_figures_that_select(run: Path) -> None:
+    history = json.loads((run / "history.json").read_text())
+    assert [record["epoch"] for record in history] == [1, 2, 3]
+    assert all(0 <= record["selection"] <= 1 for record in history)
+    assert Recipe.read(run / "recipe.json") == TINY
+
+
+@pytest.mark.parametrize("epochs_before", [0, 1, 2])
+def test_a_killed_run_ends_as_an_undisturbed_one(
+    run: Path, phantom_data: Path, phantoms: list[Example], epochs_before: int
+) -> None:
+    out = run.parent / f"killed-after-{epochs_before}"
+    command = [
+        *(sys.executable, "-m", "training.train", "--recipe", run / "recipe.json", "--data", phantom_data),
+        *("--out", out, "--threads", "1", "--device", "cpu"),
+    ]
+    process = subprocess.Popen(
+        command, cwd=Path(__file__).parents[4], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    awaited = out / ("history.json" if epochs_before else "recipe.json")
+    while not awaited.exists() or (epochs_before and len(json.loads(awaited.read_text() or "[]")) < epochs_before):
+        assert process.poll() is None and time.monotonic() < deadline, "the run did not come to the moment of the kill"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    train_tiny(TINY, phantoms, out)
+    undisturbed = torch.load(run / "last.pt", weights_only=True)
+    resumed = torch.load(out / "last.pt", weights_only=True)
+    for name, expected in undisturbed.items():
+        torch.testing.assert_close(resumed[name], expected, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(
+        json.loads((out / "history.json").read_text()), json.loads((run / "history.json").read_text()), strict=True
+    ):
+        assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+def test_a_started_run_refuses_another_recipe(run: Path, phantoms: list[Example]) -> None:
+    with pytest.raises(ValueError, match="started with another recipe"):
+        train_tiny(dataclasses.replace(TINY, seed=2), phantoms, run)
+
+
+def test_without_a_selection_part_the_last_epoch_is_taken(phantoms: list[Example], tmp_path: Path) -> None:
+    everything = dataclasses.replace(TINY, test_fold=None, selection_folds=0, phases=(Phase(2, 32, 0.5),))
+    assert train_tiny(everything, phantoms, tmp_path / "all")["epoch"] == 2
+    best, last = (torch.load(tmp_path / "all" / name, weights_only=True) for name in ("best.pt", "last.pt"))
+    assert all(torch.equal(best[name], last[name]) for name in last)
+
+
+def test_the_original_recipe_runs(phantoms: list[Example], tmp_path: Path) -> None:
+    original = dataclasses.replace(
+        TINY, network="resnet18-deep-head", squash=True, ema_decay=0.0, select_by="recall", box_weight=0.0
+    )
+    assert 0 <= train_tiny(original, phantoms, tmp_path / "original")["selection"] <= 1
+
+
+def test_a_student_follows_its_teachers(phantoms: list[Example], tmp_path: Path) -> None:
+    """The distilled part alone, without labels, draws the student's logits towards the teachers'."""
+    torch.manual_seed(0)
+    sure, unsure = GreyResNet18(44.0, 59.0), GreyResNet18(44.0, 59.0)
+    with torch.no_grad():
+        sure.fc.bias.fill_(4.0)
+        unsure.fc.bias.fill_(2.0)
+    teachers = []
+    for name, network in (("sure", sure), ("unsure", unsure)):
+        (tmp_path / name).mkdir()
+        torch.save(network.state_dict(), tmp_path / name / "best.pt")
+        TINY.write(tmp_path / name / "recipe.json")
+        teachers.append(tmp_path / name)
+    pictures = torch.rand(2, 1, 64, 64) * 255
+    expected = (sure.eval()(pictures) + unsure.eval()(pictures)) / 2
+    torch.testing.assert_close(Teacher.read(teachers).stages(pictures, 64, sure).logits, expected, rtol=1e-3, atol=1e-3)
+
+    distillation = Distillation(logit=1.0, maps=0.3, features=0.1, view_side=64)
+    student = dataclasses.replace(
+        TINY,
+        init="distil",
+        distillation=distillation,
+        label_weight=0.0,
+        box_weight=0.0,
+        mixup=0.5,
+        learning_rate=3e-3,
+        phases=(Phase(4, 32, 0.5),),
+    )
+    train_tiny(student, phantoms, tmp_path / "student", teachers=tuple(teachers))
+    trained = GreyResNet18(44.0, 59.0)
+    trained.load_state_dict(torch.load(tmp_path / "student" / "last.pt", weights_only=True))
+    with torch.inference_mode():
+        assert float(trained.eval()(pictures).mean()) > 1.0, "a network without teachers stays near zero"
+
+
+def test_a_recipe_with_a_teacher_in_it_trains_the_teacher_first(phantoms: list[Example], tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch", reason="the training extra is not installed")
+    short = (Phase(1, 32, 0.5),)
+    recipe = dataclasses.replace(
+        TINY,
+        init="distil",
+        distillation=Distillation(features=0.3, view_side=64),
+        phases=short,
+        teacher=dataclasses.replace(TINY, network="lite0", phases=short, frozen_blocks=3),
+    )
+    train_tiny(recipe, phantoms, tmp_path / "student")
+    assert Recipe.read(tmp_path / "student" / "teacher" / "recipe.json").network == "lite0"
+    assert (tmp_path / "student" / "best.pt").exists()
+
+
+def test_maps_average_to_the_logit() -> None:
+    pytest.importorskip("efficientnet_lite_pytorch", reason="the training extra is not installed")
+    pictures = torch.rand(2, 1, 96, 96) * 255
+    for network in (GreyResNet18(44.0, 59.0), GreyLite0(pretrained=False)):
+        with torch.inference_mode():
+            stages = network.eval().stages(pictures)
+        assert stages.maps.shape == (2, 3, 3)
+        torch.testing.assert_close(stages.maps.mean((1, 2)), stages.logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_crop_without_its_fracture_is_not_fractured() -> None:
+    before, after = torch.zeros(3, 1, 8, 8), torch.zeros(3, 1, 8, 8)
+    before[0, 0, 2, 2] = before[1, 0, 2, 2] = 255  # the third has no boxes: nothing is known of where
+    after[0, 0, 4, 4] = 1
+    assert still_visible(before, after).tolist() == [1, 0, 1]

@@ -1,0 +1,56 @@
+"""Recipes: every choice is stored, unknown ones are refused, and a teacher never sees more than its student."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.training.tiny import TINY
+from training.learning.recipe import Distillation, Recipe
+from training.train import RECIPES, chosen_recipe
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.json")), ids=lambda p: p.stem)
+def test_a_shipped_recipe_is_read_and_stored_whole(path: Path, tmp_path: Path) -> None:
+    recipe = Recipe.read(path)
+    recipe.write(tmp_path / "again.json")
+    assert Recipe.read(tmp_path / "again.json") == recipe
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"learning_rat": 1}, "learning_rat"),
+        ({"network": "resnet50"}, "resnet18"),
+        ({"select_by": "accuracy"}, "specificity or recall"),
+        ({"init": "distil"}, "distillation"),
+        ({"phases": [{"epochs": 1, "size": 64}]}, "size"),
+    ],
+)
+def test_an_unknown_choice_is_refused_by_name(values: dict[str, object], complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=complaint) as refused:
+        Recipe.read(path)
+    assert str(path) in str(refused.value)
+
+
+def test_a_teacher_is_trained_on_the_parts_of_its_student() -> None:
+    student = replace(TINY, init="distil", distillation=Distillation(), teacher=Recipe(network="lite0", seed=9))
+    teacher = student.teacher_recipe
+    assert teacher is not None
+    parts = ("folds", "test_fold", "selection_folds", "seed")
+    assert all(getattr(teacher, name) == getattr(student, name) for name in parts)
+
+
+def test_init_chooses_the_recipe_that_goes_with_it(tmp_path: Path) -> None:
+    assert chosen_recipe(None, None)[0].init == "distil"
+    assert chosen_recipe(None, "imagenet")[0].init == "imagenet"
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"some weights")
+    recipe, path = chosen_recipe(None, str(weights))
+    assert (recipe.init, path) == ("file", weights)
+    assert recipe.init_digest.startswith("a0c7")
+    with pytest.raises(ValueError, match="neither imagenet"):
+        chosen_recipe(None, str(tmp_path / "absent.pt"))

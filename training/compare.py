@@ -1,0 +1,125 @@
+"""The table of ways that a card shows: `python -m training.compare --data DIR --out FILE NAME=FOLDER[:FORM] ...`.
+
+Each folder is one of training.cross_validate. A way stands in the table with its first finished fold, so that all are
+compared on the same scans, and once more with all folds together where they are finished. The first way named is the
+baseline: every other one is told with its difference to it, by bootstrap over groups, on the same scans.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.data.manifest import DatasetError, Example, read_dataset
+from training.learning.recipe import Recipe
+from training.measuring.bootstrap import paired_difference
+from training.measuring.figures import MEASURES
+from training.measuring.ranking import measure_ranking
+from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled
+from training.release.thresholds import points_from_other_folds
+
+
+@dataclass(frozen=True)
+class Way:
+    """A cross-validated recipe, finished or not."""
+
+    name: str
+    folder: Path
+    form: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Way":
+        """NAME=FOLDER[:FORM]; the form is fp32 if not given. Raises ValueError."""
+        name, sign, rest = text.partition("=")
+        if not (name and sign and rest):
+            raise ValueError(f"{text!r} names no way; write NAME=FOLDER or NAME=FOLDER:FORM")
+        folder, _, form = rest.partition(":")
+        return cls(name, Path(folder), form or "fp32")
+
+
+def compare(ways: Sequence[Way], examples: Sequence[Example], fold: int = 0) -> dict[str, Any]:
+    """The table: rows over this fold for every way that has it, and over all folds for those that finished them."""
+    rows, folds = [], 0
+    for parts in ("one", "all"):
+        base: tuple[OutOfFold, np.ndarray[Any, Any]] | None = None
+        for way in ways:
+            recipe = _recipe_of(way)
+            folds = recipe.folds
+            done = finished_folds(way.folder, way.form, folds)
+            if parts == "one" and fold in done:
+                outputs = OutOfFold.load(outputs_path(way.folder, fold, way.form))
+            elif parts == "all" and len(done) == folds:
+                outputs = pooled(way.folder, way.form, folds)
+            else:
+                continue
+            row, probabilities = _row(way, outputs, examples)
+            row["folds"] = f"fold {fold}" if parts == "one" else f"all {folds}, out of fold"
+            if base is None:
+                base = (outputs, probabilities)
+            else:
+                row["against_first"] = _against(base, (outputs, probabilities), examples)
+            rows.append(row)
+    return {"folds": folds, "rows": rows}
+
+
+def _recipe_of(way: Way) -> Recipe:
+    stored = sorted(way.folder.glob("fold-*/recipe.json"))
+    if not stored:
+        raise ValueError(f"{way.folder} holds no cross-validation; run training.cross_validate --out {way.folder}")
+    return Recipe.read(stored[0])
+
+
+def _row(way: Way, outputs: OutOfFold, examples: Sequence[Example]) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
+    tested = outputs.examples(examples)
+    probabilities, _ = outputs.calibrated(1.0, 0.0)  # every measure of the table is one of the order alone
+    labels = np.array([e.fractured for e in tested])
+    measured = measure_ranking(probabilities, tested, points_from_other_folds(probabilities, labels, outputs.folds))
+    row = {
+        "way": way.name,
+        "form": way.form,
+        "n": measured["n"],
+        "fractured": measured["fractured"],
+        "figures": {name: measured[name] for name in MEASURES},
+        "intervals_95": {name: measured["intervals_95"][name] for name in MEASURES},
+    }
+    return row, probabilities
+
+
+def _against(
+    base: tuple[OutOfFold, np.ndarray[Any, Any]],
+    other: tuple[OutOfFold, np.ndarray[Any, Any]],
+    examples: Sequence[Example],
+) -> dict[str, Any]:
+    """Differences of all measures to the first way, on the same scans in the same order."""
+    if set(base[0].image_ids) != set(other[0].image_ids):
+        raise ValueError("two ways were tested on different scans; cross-validate them with the same folds and seed")
+    place = {image_id: index for index, image_id in enumerate(other[0].image_ids)}
+    ours = other[1][[place[image_id] for image_id in base[0].image_ids]]
+    tested = base[0].examples(examples)
+    return {name: paired_difference(ours, base[1], tested, name) for name in MEASURES}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__)
+    parser.add_argument("ways", nargs="+", metavar="NAME=FOLDER[:FORM]", help="the baseline first")
+    parser.add_argument("--data", type=Path, required=True, help="the data set that they were cross-validated on")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write, for training.export --table")
+    parser.add_argument("--fold", type=int, default=0, help="the fold on which all ways are compared")
+    given = parser.parse_args()
+    try:
+        table = compare([Way.parse(text) for text in given.ways], read_dataset(given.data), given.fold)
+    except (DatasetError, ValueError, OSError) as error:
+        sys.exit(f"The ways cannot be compared: {error}")
+    given.out.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
+    for row in table["rows"]:
+        figures = "  ".join(f"{name} {value:.3f}" for name, value in row["figures"].items())
+        sys.stdout.write(f"{row['folds']:20} {row['way']:32} {figures}\n")
+
+
+if __name__ == "__main__":
+    main()

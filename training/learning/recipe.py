@@ -1,0 +1,153 @@
+"""A recipe: every choice of one training run, stored as JSON beside what it made."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from screening.radiographs.rendition import RenditionSpec
+from training.learning.augment import Augmentation
+
+Network = Literal["resnet18", "resnet18-deep-head", "lite0"]
+Init = Literal["random", "imagenet", "file", "distil"]
+Selection = Literal["specificity", "recall"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Epochs at one input side. Small inputs first: they cost less and teach the coarse things."""
+
+    epochs: int
+    side: int
+    scale: float
+    """How large bone appears relative to the source pictures: side / source side keeps the whole picture in view."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How much a student follows its teacher. The weights multiply the parts of the loss."""
+
+    logit: float = 0.3
+    logit_limit: float = 4.0
+    """Teachers' logits are cut off here: how sure they are of an easy scan does not order the doubtful ones."""
+    maps: float = 0.0
+    """On the class activation maps, cell by cell: sixty-odd answers a picture where the logit is one."""
+    features: float = 1.0
+    view_side: int = 288
+    """The side at which the teacher sees a crop; the student sees the same crop, reduced to the side of its phase."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every choice of one run. A recipe with a teacher in it trains the teacher first, on the same parts."""
+
+    network: Network = "resnet18"
+    """resnet18 (served), resnet18-deep-head (the head 512-512-2 of the original recipe), or lite0 (teacher)"""
+    init: Init = "random"
+    """Where the weights begin: random; torchvision's ImageNet weights; a file; or random and distilled from `teacher`.
+    A lite0 always begins with the ImageNet weights of its package."""
+    init_digest: str = ""
+    """SHA-256 of the file that the weights begin with, filled in when the run starts."""
+    rendition_side: int = 256
+    """The side that is served, and at which epochs are judged."""
+    source_side: int = 256
+    """The side of the pictures that crops are cut from: the served one or larger, so that crops keep their detail."""
+    squash: bool = False
+    """Squash pictures to the square instead of keeping their aspect: only to compare with the original recipe."""
+    phases: tuple[Phase, ...] = (Phase(epochs=8, side=160, scale=0.65),)
+    batch: int = 32
+    learning_rate: float = 1e-3
+    constant_rate: bool = False
+    weight_decay: float = 0.05
+    warmup_steps: int = 60
+    ema_decay: float = 0.99
+    """Weights are averaged exponentially over steps; 0 takes them as they are."""
+    positive_weight: float = 2.5
+    """How much more a fractured scan weighs in the loss than one that is not (they are 1 in 5.6)."""
+    fractured_draws: float = 1.0
+    """How many times as often a fractured scan is drawn as one that is not."""
+    label_weight: float = 1.0
+    """The part of the cross-entropy with the labels in the loss."""
+    box_weight: float = 0.5
+    mixup: float = 0.0
+    """The share of batches in which pictures are laid over each other in pairs, in random proportion."""
+    distillation: Distillation | None = None
+    teacher: "Recipe | None" = None
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    frozen_blocks: int = 0
+    """Blocks of lite0 whose weights stay as ImageNet left them; their gradients are not computed."""
+    select_by: Selection = "specificity"
+    """specificity: its mean over sensitivities 0.80 to 0.96; recall: at probability 0.5, as the original recipe did."""
+    folds: int = 5
+    test_fold: int | None = None
+    """The fold that is kept away from training, so that it can be tested on. None: all development data trains."""
+    selection_folds: int = 10
+    """One part in this many of what is not the test part selects the epoch. 0: none does, the last one is taken."""
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, kind in (("network", Network), ("init", Init), ("select_by", Selection)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} {getattr(self, name)!r} is not known; choose {' or '.join(get_args(kind))}")
+        if self.init == "distil" and self.distillation is None:
+            raise ValueError("init distil needs a `distillation` in the recipe; recipes/student.json has one")
+
+    @property
+    def rendition(self) -> RenditionSpec:
+        return RenditionSpec(side=self.rendition_side)
+
+    @property
+    def epochs(self) -> int:
+        return sum(phase.epochs for phase in self.phases)
+
+    def phase_of(self, epoch: int) -> Phase:
+        for phase in self.phases:
+            if epoch < phase.epochs:
+                return phase
+            epoch -= phase.epochs
+        raise IndexError(f"the recipe has {self.epochs} epochs, there is no epoch {epoch}")
+
+    @property
+    def teacher_recipe(self) -> "Recipe | None":
+        """The teacher's, on the same parts as the student's: a teacher that saw the test part would pass it on."""
+        if self.teacher is None:
+            return None
+        return replace(
+            self.teacher,
+            folds=self.folds,
+            test_fold=self.test_fold,
+            selection_folds=self.selection_folds,
+            seed=self.seed,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Recipe":
+        """Raises ValueError for a name that is not a choice of a recipe."""
+        try:
+            values = dict(values)
+            if "phases" in values:
+                values["phases"] = tuple(Phase(**phase) for phase in values["phases"])
+            for name, kind in (("distillation", Distillation), ("augmentation", Augmentation)):
+                if values.get(name) is not None:
+                    values[name] = kind(**values[name])
+            if values.get("teacher") is not None:
+                values["teacher"] = cls.from_dict(values["teacher"])
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(
+                f"the recipe is not understood ({error}); see training/learning/recipe.py for its fields"
+            ) from error
+
+    @classmethod
+    def read(cls, path: Path) -> "Recipe":
+        """Raises ValueError naming the file when it is not a recipe."""
+        try:
+            return cls.from_dict(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(self.as_dict(), indent=1) + "\n", "utf-8")

@@ -1,0 +1,1 @@
+"""Measuring a ranking: figures with intervals, calibration, subgroups, localization, curves and the report."""

@@ -1,0 +1,108 @@
+"""Two checkpoints side by side: what another one changes, in words and as a list, and the switch between them."""
+
+from typing import Any
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from sqlalchemy.orm import Session
+
+from screening import checkpoints
+from screening.comparison.pairs import KINDS, MOVED, Scope, open_comparison
+from screening.comparison.ranking import comparison_page
+from screening.comparison.summary import summarise
+from screening.comparison.words import KIND_WORDS, sentences
+from screening.database.tables import Checkpoint
+from screening.errors import Refused
+from screening.rescreening.candidates import candidate
+from screening.runs.lifecycle import get_run, list_runs
+from web import current
+from web.access import needs_role
+
+blueprint = Blueprint("compare-pages", __name__, url_prefix="/compare")
+
+ITEMS_PER_PAGE = 50
+RUNS_OFFERED = 50
+
+
+@blueprint.get("")
+def compare() -> str:
+    """The active checkpoint and the candidate, or any two that the address names."""
+    kind = request.args.get("kind") or None
+    if kind is not None and kind not in KINDS:
+        raise Refused("unknown_kind", f"There is no kind {kind[:40]!r} of change. Choose one of those above the list.")
+    with current.system().database.read() as session:
+        rows = checkpoints.all_checkpoints(session)
+        if len(rows) < 2:
+            return render_template("compare.html", rows=rows, comparison=None)
+        before, after = _chosen(session, list(rows))
+        scope = Scope(run=request.args.get("run", type=int), body_part=request.args.get("body_part") or None)
+        comparison = open_comparison(session, before, after, scope, _moved())
+        cursor = request.args.get("cursor") or None
+        page = comparison_page(session, comparison, kind, ITEMS_PER_PAGE, cursor)
+        # Later pages of the list do without: counting every pair takes longer than a page of them.
+        summary = summarise(session, comparison) if cursor is None else None
+        runs = list(list_runs(session, RUNS_OFFERED))
+        if scope.run is not None and all(run.id != scope.run for run in runs):
+            runs.append(get_run(session, scope.run))
+    return render_template(
+        "compare.html",
+        rows=rows,
+        comparison=comparison,
+        summary=summary,
+        sentences=sentences(summary) if summary else [],
+        page=page,
+        kind=kind,
+        kinds=KIND_WORDS,
+        runs=runs,
+        cursor=cursor,
+        asked=_asked(before, after, scope, comparison.moved),
+    )
+
+
+@blueprint.post("/activate")
+@needs_role("administrator")
+def activate() -> Response:
+    """Use one of the two for new runs and the worklist, with a reason; the way back is the same."""
+    reason = request.form.get("reason", "")
+    if not reason.strip():
+        raise Refused("no_reason", "A change of the checkpoint in use needs a reason. Say in a few words why.")
+    system = current.system()
+    with system.database.write() as session:
+        chosen = checkpoints.activate(
+            session, system.clock(), request.form.get("checkpoint", ""), current.identity().name, reason
+        )
+    flash(f"{chosen.name} ({chosen.form}) is in use now: new runs are screened by it, and the worklist shows it.")
+    before, after = request.form.get("before"), request.form.get("after")
+    return redirect(url_for("compare-pages.compare", before=before, after=after))  # type: ignore[return-value]
+
+
+def _chosen(session: Session, rows: list[Checkpoint]) -> tuple[str, str]:
+    """The ids in the address; for a missing one the active checkpoint before, the candidate or the newest after."""
+    before, after = request.args.get("before"), request.args.get("after")
+    if not before:
+        active = next((row.id for row in rows if row.active and row.id != after), None)
+        before = active or next(row.id for row in rows if row.id != after)
+    if not after:
+        tried = candidate(session)
+        others = [row.id for row in rows if row.id != before]
+        after = tried.id if tried is not None and tried.id != before else others[-1]
+    return before, after
+
+
+def _moved() -> float:
+    given = request.args.get("moved", "")
+    try:
+        return float(given) if given else MOVED
+    except ValueError:
+        # Refused with the same words as a number out of range.
+        return float("nan")
+
+
+def _asked(before: str, after: str, scope: Scope, moved: float) -> dict[str, Any]:
+    """What every link of the page repeats; defaults are left out of addresses."""
+    return {
+        "before": before,
+        "after": after,
+        "run": scope.run,
+        "body_part": scope.body_part,
+        "moved": None if moved == MOVED else moved,
+    }

@@ -1,0 +1,36 @@
+"""Lists as CSV, sent as they are read, without anything that a spreadsheet would take for a formula."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_PIECE = 1 << 16
+
+
+def csv_pieces(columns: Sequence[str], items: Iterable[Any]) -> Iterator[str]:
+    """The header, then a line for each item with its attributes of these names, in pieces of about 64 kB."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(columns)
+    for item in items:
+        writer.writerow(cell(getattr(item, column)) for column in columns)
+        if buffer.tell() > _PIECE:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def cell(value: Any) -> str:
+    """A value as text; what begins like a formula is quoted, because file names come from anybody."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
