@@ -19,5 +19,10 @@ band             must look (no probability), likely (at or over the likely thres
 worklist         scans ranked for follow-up
 receipt          what became of one submitted file: accepted, duplicate or rejected, and why
 container        a zip or tar file that holds files to be submitted
+schedule         when the archive is screened again, and by which checkpoint
+firing           one time that a schedule was due
+window           from a firing until its end time; a run over the archive pauses outside it
+candidate        the checkpoint that schedules try; its results stay out of the worklist until it is activated
+archive          a folder or bucket that is visited again and again
 review           what a reader decided about a scan
 """
