@@ -6,8 +6,6 @@ The two thresholds are compared when the list is read, so new ones apply at once
 probabilities in the same order.
 """
 
-import base64
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +16,10 @@ from sqlalchemy.orm import Session
 
 from screening.bands import Band, BandFilter, band_of
 from screening.checkpoints import active, operating_point
+from screening.cursors import decode_cursor, encode_cursor
+from screening.database.base import LARGEST_ID
 from screening.database.states import JobState
 from screening.database.tables import Job, OperatingPointChange, Prediction, Run, Scan
-from screening.errors import Refused
 
 LARGEST_PAGE = 500
 _NOT_SCREENED = (JobState.REJECTED, JobState.FAILED)
@@ -80,19 +79,17 @@ class _Place:
     probability: float
 
     def encode(self) -> str:
-        text = json.dumps([self.ranked, self.job, self.probability])
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        return encode_cursor(self.ranked, self.job, self.probability)
 
     @classmethod
     def decode(cls, cursor: str) -> "_Place":
-        try:
-            ranked, job, probability = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        def read(ranked: Any, job: Any, probability: Any) -> "_Place":
             place = cls(bool(ranked), int(job), float(probability))
-            if not 0 <= place.job < 1 << 63:
+            if not 0 <= place.job <= LARGEST_ID:
                 raise ValueError("no database has such a job")
             return place
-        except (ValueError, TypeError, OverflowError):
-            raise Refused("bad_cursor", "This cursor is not understood. Start again without one.") from None
+
+        return decode_cursor(cursor, read)
 
 
 def worklist_page(

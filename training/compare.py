@@ -17,11 +17,8 @@ import numpy as np
 
 from training.data.manifest import DatasetError, Example, read_dataset
 from training.learning.recipe import Recipe
-from training.measuring.bootstrap import paired_difference
-from training.measuring.figures import MEASURES
-from training.measuring.ranking import measure_ranking
+from training.measuring.bootstrap import group_weights, order_measures, paired_differences
 from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled
-from training.release.thresholds import points_from_other_folds
 
 
 @dataclass(frozen=True)
@@ -78,14 +75,14 @@ def _row(way: Way, outputs: OutOfFold, examples: Sequence[Example]) -> tuple[dic
     tested = outputs.examples(examples)
     probabilities, _ = outputs.calibrated(1.0, 0.0)  # every measure of the table is one of the order alone
     labels = np.array([e.fractured for e in tested])
-    measured = measure_ranking(probabilities, tested, points_from_other_folds(probabilities, labels, outputs.folds))
+    values, intervals = order_measures(probabilities, labels, group_weights([e.group for e in tested]))
     row = {
         "way": way.name,
         "form": way.form,
-        "n": measured["n"],
-        "fractured": measured["fractured"],
-        "figures": {name: measured[name] for name in MEASURES},
-        "intervals_95": {name: measured["intervals_95"][name] for name in MEASURES},
+        "n": len(labels),
+        "fractured": int(labels.sum()),
+        "figures": values,
+        "intervals_95": intervals,
     }
     return row, probabilities
 
@@ -101,7 +98,7 @@ def _against(
     place = {image_id: index for index, image_id in enumerate(other[0].image_ids)}
     ours = other[1][[place[image_id] for image_id in base[0].image_ids]]
     tested = base[0].examples(examples)
-    return {name: paired_difference(ours, base[1], tested, name) for name in MEASURES}
+    return paired_differences(ours, base[1], tested)
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from training.deployed import run_form
 from training.learning.devices import Device, choose_device
 from training.learning.initial import trained_network
 from training.learning.loop import predict
-from training.learning.material import squashed
-from training.learning.networks import GreyResNet18, GreyResNet18DeepHead
+from training.learning.material import judged_pictures
+from training.learning.networks import GreyResNet18
 from training.learning.recipe import Recipe
 from training.measuring.ranking import measure_ranking
 from training.release.eight_bit import settle
@@ -65,8 +65,8 @@ def keep_outputs(recipe: Recipe, fold: int, examples: list[Example], out: Path) 
     ids, folds = tuple(e.image_id for e in tested), np.full(len(tested), fold)
     folder, cache = out / f"fold-{fold}", out / "cache"
     network = trained_network(recipe, folder / "best.pt")
+    squares = judged_pictures(recipe, tested, cache)
     if isinstance(network, GreyResNet18) and forms_of(recipe) == FORMS:
-        squares = square_renditions(tested, recipe.rendition, cache)
         typical = [examples[i] for i in typical_indices(parts.train, recipe.seed)]
         settle(network)
         save_forms(
@@ -76,8 +76,6 @@ def keep_outputs(recipe: Recipe, fold: int, examples: list[Example], out: Path) 
             said = run_form(folder / "forms" / f"{form}.xml", squares)
             OutOfFold(ids, folds, said.logits, said.maps).save(outputs_path(out, fold, form))
         return
-    squash = recipe.squash or isinstance(network, GreyResNet18DeepHead)
-    squares = squashed(tested, recipe.rendition_side) if squash else square_renditions(tested, recipe.rendition, cache)
     logits = predict(network, squares, choose_device("cpu"))
     nothing = np.zeros((len(tested), 0, 0), np.float32)
     OutOfFold(ids, folds, logits, nothing).save(outputs_path(out, fold, NOT_DEPLOYED))

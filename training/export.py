@@ -22,7 +22,7 @@ from safetensors.torch import save_file as save_tensors
 from screening.inference.bundle import CARD, CARD_FORMAT, GOLDEN, WEIGHTS, Bundle, file_digest, read_bundle
 from training.data.manifest import DatasetError, Example, read_dataset
 from training.data.pictures import square_renditions
-from training.data.splits import fold_parts
+from training.data.splits import Parts, fold_parts
 from training.deployed import run_form
 from training.learning.initial import trained_network
 from training.learning.networks import GreyResNet18
@@ -71,6 +71,7 @@ def export(
     if recipe.test_fold is None and cross_validation is None:
         raise ValueError("this run trained on all data; name the cross-validation of its recipe, which measures it")
     network = _network_of(run, recipe)
+    validated = finished_folds(cross_validation, forms[0], recipe.folds) if cross_validation else []
     parts = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
     typical = [examples[i] for i in typical_indices(parts.train, recipe.seed)]
     typical_squares = square_renditions(typical, recipe.rendition, cache)
@@ -79,7 +80,7 @@ def export(
         trial = _network_of(run, recipe)
         settle(trial)
         save_forms(trial, recipe.rendition_side, typical_squares, run / "forms", forms)
-        evidence = {form: _kept_away(run / "forms" / f"{form}.xml", recipe, examples, cache) for form in forms}
+        evidence = {form: _kept_away(run / "forms" / f"{form}.xml", recipe, examples, parts, cache) for form in forms}
     else:
         evidence = {form: _out_of_fold(cross_validation, form, recipe, examples) for form in forms}
     first = evidence[forms[0]]
@@ -110,9 +111,7 @@ def export(
         "files": {name: file_digest(folder / name) for name in files},
         "training": {
             **training_facts(run, recipe),
-            "split": split_facts(recipe, examples, parts, finished_folds(cross_validation, forms[0], recipe.folds))
-            if cross_validation
-            else split_facts(recipe, examples, parts, []),
+            "split": split_facts(recipe, examples, parts, validated),
             "calibration": {"slope": slope, "offset": offset},
             "cross_validation": table,
             "notes": list(notes),
@@ -131,9 +130,7 @@ def _network_of(run: Path, recipe: Recipe) -> GreyResNet18:
     return network
 
 
-def _kept_away(xml: Path, recipe: Recipe, examples: list[Example], cache: Path) -> Evidence:
-    parts = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
-
+def _kept_away(xml: Path, recipe: Recipe, examples: list[Example], parts: Parts, cache: Path) -> Evidence:
     def said_of(indices: Sequence[int]) -> tuple[OutOfFold, list[Example]]:
         chosen = [examples[i] for i in indices]
         said = run_form(xml, square_renditions(chosen, recipe.rendition, cache))

@@ -44,21 +44,24 @@ def train_by_recipe(
     """
     cache = cache or out / "cache"
     parts = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
-
     say: Callable[[str], None] = (lambda _: None) if quiet else say_on_terminal
     warn_of_leaks(examples, parts, cache, say)
+
+    def run(recipe: Recipe, out: Path, taught_by: Teacher | None) -> dict[str, Any]:
+        train_part, selection_part = ([examples[i] for i in part] for part in (parts.train, parts.selection))
+        material = gather(recipe, train_part, selection_part, cache, say)
+        return train(recipe, material, out, device, taught_by, init_file, quiet)
+
     taught_by = None
     if recipe.init == "distil":
         if not teachers:
             if recipe.teacher_recipe is None:
                 raise ValueError("this recipe distils: name trained teachers with --teacher, or put a teacher into it")
             say(f"training the teacher in {out / 'teacher'}")
-            train_by_recipe(recipe.teacher_recipe, examples, out / "teacher", device, cache=cache, quiet=quiet)
+            run(recipe.teacher_recipe, out / "teacher", None)
             teachers = (out / "teacher",)
         taught_by = Teacher.read(teachers, device)
-    train_part, selection_part = ([examples[i] for i in part] for part in (parts.train, parts.selection))
-    material = gather(recipe, train_part, selection_part, cache, say)
-    return train(recipe, material, out, device, taught_by, init_file, quiet)
+    return run(recipe, out, taught_by)
 
 
 def warn_of_leaks(examples: list[Example], parts: Parts, cache: Path, say: Callable[[str], None]) -> None:

@@ -6,8 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from flask import Response, stream_with_context
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _PIECE = 1 << 16
+
+
+def csv_response(name: str, pieces: Iterator[str]) -> Response:
+    """A CSV file of this name, sent piece by piece."""
+    return Response(
+        stream_with_context(pieces),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
 
 def csv_pieces(columns: Sequence[str], items: Iterable[Any]) -> Iterator[str]:

@@ -9,12 +9,12 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from screening import audit
+from screening.database.base import LARGEST_ID
 from screening.database.schedule_tables import Archive
 from screening.errors import Conflict, NotFound, Refused
 from screening.ledger.lease import Lease
 from screening.rescreening.cron import check_cron, latest_due
 
-LARGEST_ID = 2**63 - 1
 DEFAULT_CRON = "0 20 * * *"
 
 

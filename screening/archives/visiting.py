@@ -9,11 +9,11 @@ from typing import Any
 
 import structlog
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from screening.archives.references import IncomingReference, fill
 from screening.archives.walking import FoundFile, read_address, walk
+from screening.database.inserting import insert_into
 from screening.database.schedule_tables import Archive, ArchiveFile
 from screening.database.states import Lane, RunState
 from screening.database.tables import Run
@@ -141,8 +141,7 @@ def _look_at(system: System, archive: Archive, file: FoundFile) -> Arrival:
 
 
 def _remember(session: Session, rows: list[dict[str, Any]]) -> None:
-    postgres = session.get_bind().dialect.name == "postgresql"
-    statement = (postgresql.insert if postgres else sqlite.insert)(ArchiveFile).values(rows)
+    statement = insert_into(session, ArchiveFile).values(rows)
     changing = {name: statement.excluded[name] for name in ("size_bytes", "modified", "sha256", "seen_at")}
     session.execute(statement.on_conflict_do_update(index_elements=["archive_id", "path"], set_=changing))
 

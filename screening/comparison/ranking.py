@@ -1,7 +1,5 @@
 """The list of a comparison: every pair, the largest change of probability first, in pages cut by key."""
 
-import base64
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +9,12 @@ from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from screening.bands import Band
-from screening.comparison.pairs import Comparison, Kind, Pairs
+from screening.comparison.pairs import NO_VERDICTS, Comparison, Kind, Pairs
+from screening.cursors import decode_cursor, encode_cursor
 from screening.database.tables import Scan
-from screening.errors import Refused
 
 LARGEST_PAGE = 500
 _ROWS_AT_ONCE = 1000
-_NO_VERDICTS: Mapping[str, bool] = {}
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def comparison_page(
     kind: Kind | None = None,
     limit: int = 100,
     cursor: str | None = None,
-    verdicts: Mapping[str, bool] = _NO_VERDICTS,
+    verdicts: Mapping[str, bool] = NO_VERDICTS,
 ) -> ComparisonPage:
     """One page of the pairs, or of those of one kind. Raises Refused for a cursor that was not made here.
 
@@ -63,7 +60,7 @@ def comparison_page(
     pairs = Pairs(comparison)
     statement = _ranked(pairs, kind).limit(limit + 1)
     if cursor:
-        change, scan = _decode(cursor)
+        change, scan = decode_cursor(cursor, _place)
         statement = statement.where(or_(pairs.change < change, and_(pairs.change == change, pairs.scan > scan)))
     rows = session.execute(_described(statement)).all()
     items = [_item(comparison, row, verdicts) for row in rows[:limit]]
@@ -71,7 +68,7 @@ def comparison_page(
 
 
 def whole_comparison(
-    session: Session, comparison: Comparison, kind: Kind | None = None, verdicts: Mapping[str, bool] = _NO_VERDICTS
+    session: Session, comparison: Comparison, kind: Kind | None = None, verdicts: Mapping[str, bool] = NO_VERDICTS
 ) -> Iterator[ComparedScan]:
     """Every item in one pass, a thousand rows in memory at a time, for exports."""
     # Sorted once, after the facts of the scans are joined.
@@ -128,15 +125,10 @@ def _item(comparison: Comparison, row: Any, verdicts: Mapping[str, bool]) -> Com
 
 
 def _encode(item: ComparedScan) -> str:
-    text = json.dumps([abs(item.change), item.scan])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return encode_cursor(abs(item.change), item.scan)
 
 
-def _decode(cursor: str) -> tuple[float, str]:
-    try:
-        change, scan = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if not isinstance(scan, str) or not scan.isalnum():
-            raise ValueError("no scan has such an id")
-        return float(change), scan
-    except (ValueError, TypeError, OverflowError):
-        raise Refused("bad_cursor", "This cursor is not understood. Start again without one.") from None
+def _place(change: Any, scan: Any) -> tuple[float, str]:
+    if not isinstance(scan, str) or not scan.isalnum():
+        raise ValueError("no scan has such an id")
+    return float(change), scan

@@ -8,12 +8,11 @@ from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening.bands import Band
-from screening.comparison.pairs import KINDS, Comparison, Kind, Pairs, Side, in_scope
+from screening.comparison.pairs import KINDS, NO_VERDICTS, Comparison, Kind, Pairs, Side, in_scope
 from screening.comparison.statistics import cohens_kappa, mcnemar_exact, wilson_interval
 from screening.database.tables import Prediction
 
 _IDS_PER_STATEMENT = 500
-_NO_VERDICTS: Mapping[str, bool] = {}
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class Summary:
         return self.sensitivity.scans + self.specificity.scans
 
 
-def summarise(session: Session, comparison: Comparison, verdicts: Mapping[str, bool] = _NO_VERDICTS) -> Summary:
+def summarise(session: Session, comparison: Comparison, verdicts: Mapping[str, bool] = NO_VERDICTS) -> Summary:
     """Count a comparison in SQL: one pass over the pairs, one count for each checkpoint.
 
     verdicts: by scan, whether a reader decided that it shows a fracture; those of scans that are not compared are

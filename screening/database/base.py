@@ -24,6 +24,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+LARGEST_ID = 2**63 - 1
+"""A larger number fits no database; it is answered as unknown instead of failing there."""
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 

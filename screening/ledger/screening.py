@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ScalarSelect, Select, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from screening.database.inserting import insert_into
 from screening.database.states import JobState, RunState
 from screening.database.tables import Job, Prediction, Run
 from screening.ledger.lease import SET_ASIDE_CODE, Lease, set_aside_reason
@@ -241,6 +241,4 @@ def _finish_jobs(session: Session, now: datetime, checkpoint_id: str, scan_ids: 
 
 def _insert_new(session: Session) -> Any:
     """An INSERT that leaves a prediction alone that is there already."""
-    postgres = session.get_bind().dialect.name == "postgresql"
-    statement = (postgresql.insert if postgres else sqlite.insert)(Prediction)
-    return statement.on_conflict_do_nothing(index_elements=["scan_id", "checkpoint_id"])
+    return insert_into(session, Prediction).on_conflict_do_nothing(index_elements=["scan_id", "checkpoint_id"])

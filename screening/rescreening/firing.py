@@ -10,10 +10,10 @@ from functools import partial
 
 import structlog
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from screening.database.engine import Database
+from screening.database.inserting import insert_into
 from screening.database.schedule_tables import Firing, Schedule
 from screening.database.states import RunState
 from screening.database.tables import Checkpoint, Run
@@ -85,9 +85,8 @@ def record_due(session: Session, now: datetime) -> int:
             "ended_at": now if missed else None,
             "note": "missed" if missed else None,
         }
-        postgres = session.get_bind().dialect.name == "postgresql"
-        insert = (postgresql.insert if postgres else sqlite.insert)(Firing)
-        if session.scalar(insert.values(values).on_conflict_do_nothing().returning(Firing.id)) is not None:
+        insert = insert_into(session, Firing).values(values)
+        if session.scalar(insert.on_conflict_do_nothing().returning(Firing.id)) is not None:
             new += 1
             log.info("schedule fired", schedule=schedule.name, scheduled_for=str(due), missed=missed)
     return new

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, insert, literal, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from screening import audit
+from screening.database.inserting import insert_into
 from screening.database.states import JobState, Lane, RunState, WorkState
 from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Run, Scan
 from screening.rescreening.selection import Selection
@@ -122,8 +122,7 @@ def _ask_for_renditions(session: Session, now: datetime, run: Run, spec: str) ->
         .where(Job.run_id == run.id, Job.state == JobState.PREPARING)
         .order_by(Job.scan_id)
     )
-    postgres = session.get_bind().dialect.name == "postgresql"
-    statement = (postgresql.insert if postgres else sqlite.insert)(Rendition).from_select(
+    statement = insert_into(session, Rendition).from_select(
         ["scan_id", "spec", "state", "lane", "queued_at", "attempts"], waiting, include_defaults=False
     )
     session.execute(statement.on_conflict_do_update(index_elements=["scan_id", "spec"], set_={"lane": Rendition.lane}))

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from screening import audit, checkpoints
+from screening.database.base import LARGEST_ID
 from screening.database.schedule_tables import Firing, Schedule
 from screening.errors import Conflict, NotFound, Refused
 from screening.rescreening.cron import check_cron, check_window_end, next_due, window_until
@@ -17,7 +18,6 @@ from screening.rescreening.selection import Selection
 
 LONGEST_NAME = 100
 MOST_SCANS = 100_000_000
-LARGEST_ID = 2**63 - 1
 CANDIDATE = "candidate"
 
 
@@ -41,19 +41,19 @@ def add_schedule(session: Session, now: datetime, plan: Plan, actor: str) -> Sch
     schedule = Schedule(**_checked(session, plan), counts_from=now, created_by=actor, created_at=now)
     session.add(schedule)
     session.flush()
-    audit.record(session, now, actor, "schedule.added", str(schedule.id), _facts(schedule))
+    audit.record(session, now, actor, "schedule.added", str(schedule.id), facts_of(schedule))
     return schedule
 
 
 def change_schedule(session: Session, now: datetime, schedule_id: int, plan: Plan, actor: str) -> Schedule:
     """Put another plan in the place of this schedule's. A run that is under way goes on as it was opened."""
     schedule = get_schedule(session, schedule_id)
-    former = _facts(schedule)
+    former = facts_of(schedule)
     for name, value in _checked(session, plan).items():
         setattr(schedule, name, value)
     schedule.counts_from = now
     session.flush()
-    audit.record(session, now, actor, "schedule.changed", str(schedule_id), {**_facts(schedule), "former": former})
+    audit.record(session, now, actor, "schedule.changed", str(schedule_id), {**facts_of(schedule), "former": former})
     return schedule
 
 
@@ -100,7 +100,7 @@ def delete_schedule(session: Session, now: datetime, schedule_id: int, actor: st
     schedule = get_schedule(session, schedule_id)
     end_firings(session, now, schedule, "schedule_deleted")
     schedule.deleted_at = now
-    audit.record(session, now, actor, "schedule.deleted", str(schedule_id), _facts(schedule))
+    audit.record(session, now, actor, "schedule.deleted", str(schedule_id), facts_of(schedule))
 
 
 def run_now(session: Session, now: datetime, schedule_id: int, actor: str) -> Firing:
@@ -154,7 +154,8 @@ def _checked(session: Session, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _facts(schedule: Schedule) -> dict[str, Any]:
+def facts_of(schedule: Schedule) -> dict[str, Any]:
+    """The plan of a schedule, by the names of `Plan`."""
     return {
         "name": schedule.name,
         "cron": schedule.cron,

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from screening.bands import BAND_FILTERS
 from screening.checkpoints import active, operating_point
+from screening.database.base import LARGEST_ID
 from screening.database.tables import Job, Prediction, Scan
 from screening.errors import Refused
 
@@ -40,7 +41,7 @@ class Selection:
             raise _bad(f"{unknown[0]!r} is not known; choose from {', '.join(known)}")
         kept = {name: value for name, value in given.items() if value not in (None, "")}
         for name in ("min_age_days", "max_age_days", "run"):
-            most = MOST_DAYS if name.endswith("days") else 2**63 - 1
+            most = MOST_DAYS if name.endswith("days") else LARGEST_ID
             if name in kept and (type(kept[name]) is not int or not 0 <= kept[name] <= most):
                 raise _bad(f"{name} is a whole number from 0 to {most}")
         for name in ("body_part", "band", "study", "not_screened_since"):

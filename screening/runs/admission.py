@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Executable, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from screening.database.base import Base
+from screening.database.inserting import insert_for
 from screening.database.states import JobState, RunState, WorkState
 from screening.database.tables import Checkpoint, Container, Job, Prediction, Receipt, Rendition, Run, Scan
 from screening.errors import Conflict
@@ -264,5 +264,4 @@ def _insert_missing(session: Session, table: type[Base], values: dict[str, Any])
 def _insert_statement(table: type[Base], dialect: str) -> Executable:
     """Made once for each table: an upload inserts four rows per file, and building one costs more than running it."""
     plain: Any = table.__table__
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return insert(plain).on_conflict_do_nothing().returning(*plain.primary_key.columns)
+    return insert_for(dialect, plain).on_conflict_do_nothing().returning(*plain.primary_key.columns)

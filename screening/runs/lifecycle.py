@@ -7,14 +7,13 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from screening import audit, checkpoints
+from screening.database.base import LARGEST_ID
 from screening.database.states import JobState, Lane, RunState, WorkState
 from screening.database.tables import Container, Job, Rendition, Run
 from screening.errors import Conflict, NotFound, Refused
 from screening.ledger.sweeping import complete_runs
 
 LONGEST_NAME = 200
-LARGEST_ID = 2**63 - 1
-"""A larger number fits no database; it is answered as unknown instead of failing there."""
 
 
 def open_run(session: Session, now: datetime, name: str, lane: str, actor: str) -> Run:
@@ -57,6 +56,12 @@ def list_runs(session: Session, limit: int = 50, before: int | None = None, sear
     if search:
         statement = statement.where(Run.name.icontains(search, autoescape=True))
     return session.scalars(statement).all()
+
+
+def runs_to_offer(session: Session, limit: int, chosen: Run | None) -> list[Run]:
+    """The newest runs for a person to choose from, and the one that is chosen already, however old."""
+    runs = list(list_runs(session, limit))
+    return runs if chosen is None or any(run.id == chosen.id for run in runs) else [*runs, chosen]
 
 
 def run_names(session: Session, run_ids: Collection[int]) -> dict[int, str]:

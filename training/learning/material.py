@@ -41,20 +41,27 @@ def gather(
     """Make or find the renditions of both parts."""
     if recipe.squash:
         pictures = squashed(train, recipe.source_side)
-        judged = squashed(selection, recipe.rendition_side)
         masks = np.zeros((len(train), 1, 1), np.uint8)
     else:
         source = RenditionSpec(side=recipe.source_side)
         pictures = square_renditions(train, source, cache, say)
-        judged = square_renditions(selection, recipe.rendition, cache, say)
         masks = box_masks(train, recipe.source_side, MASK_STRIDE)
     return Material(
         pictures=torch.from_numpy(np.array(pictures)).unsqueeze(1),
         masks=torch.from_numpy(masks).unsqueeze(1),
         targets=torch.tensor([e.fractured for e in train]).float(),
-        selection=np.array(judged),
+        selection=np.array(judged_pictures(recipe, selection, cache, say)),
         selection_labels=np.array([e.fractured for e in selection], np.bool_),
     )
+
+
+def judged_pictures(
+    recipe: Recipe, examples: list[Example], cache: Path, say: Callable[[str], None] = lambda _: None
+) -> NDArray[np.uint8]:
+    """(n, side, side): what a network of this recipe is judged on, at the side that is served."""
+    if recipe.squash:
+        return squashed(examples, recipe.rendition_side)
+    return square_renditions(examples, recipe.rendition, cache, say)
 
 
 def squashed(examples: list[Example], side: int) -> NDArray[np.uint8]:

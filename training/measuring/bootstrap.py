@@ -52,9 +52,35 @@ def paired_difference(
     measure: a name of `MEASURES`. A difference whose interval leaves out 0 is not a matter of which groups were at
     hand; what training anew would change is not in it.
     """
+    return paired_differences(probabilities_a, probabilities_b, examples, (measure,), draws, seed)[measure]
+
+
+def paired_differences(
+    probabilities_a: ArrayLike,
+    probabilities_b: ArrayLike,
+    examples: Sequence[Example],
+    measures: Sequence[str] = tuple(MEASURES),
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """`paired_difference` for several measures, over the same draws."""
     labels = np.array([e.fractured for e in examples])
     weights = group_weights([e.group for e in examples], draws, seed)
-    take = MEASURES[measure]
-    a, b = (float(take(sweep(p, labels))[0]) for p in (probabilities_a, probabilities_b))
-    drawn = take(sweep(probabilities_a, labels, weights)) - take(sweep(probabilities_b, labels, weights))
-    return {"measure": measure, "a": a, "b": b, "difference": a - b, "interval_95": interval_95(drawn)}
+    both = (probabilities_a, probabilities_b)
+    every, drawn = ([sweep(p, labels, w) for p in both] for w in (None, weights))
+    found = {}
+    for measure in measures:
+        take = MEASURES[measure]
+        a, b = (float(take(found_by)[0]) for found_by in every)
+        interval = interval_95(take(drawn[0]) - take(drawn[1]))
+        found[measure] = {"measure": measure, "a": a, "b": b, "difference": a - b, "interval_95": interval}
+    return found
+
+
+def order_measures(
+    probabilities: ArrayLike, fractured: ArrayLike, weights: NDArray[np.float64]
+) -> tuple[dict[str, float], dict[str, list[float] | None]]:
+    """(every measure of `MEASURES`, its interval over these draws of groups)."""
+    every, drawn = sweep(probabilities, fractured), sweep(probabilities, fractured, weights)
+    values = {name: float(take(every)[0]) for name, take in MEASURES.items()}
+    return values, {name: interval_95(take(drawn)) for name, take in MEASURES.items()}

@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.manifest import Example
-from training.measuring.bootstrap import DRAWS, group_weights, interval_95
+from training.measuring.bootstrap import DRAWS, group_weights, interval_95, order_measures
 from training.measuring.calibration import reliability
 from training.measuring.curves import curves
 from training.measuring.errors import MOST_MISSES, described, fracture_marks, worst_misses
-from training.measuring.figures import MEASURES, sweep
 from training.measuring.localization import measure_localization
 from training.measuring.points import Point, point_row
 from training.measuring.sizes import picture_sizes
@@ -43,7 +42,7 @@ def measure_ranking(
         )
     weights = group_weights([e.group for e in examples], draws)
     sizes = picture_sizes(examples)
-    every, drawn = sweep(probabilities, labels), sweep(probabilities, labels, weights)
+    values, intervals = order_measures(probabilities, labels, weights)
     squares = (probabilities - labels) ** 2
     calibration_error, bins = reliability(probabilities, labels, weights)
     told = next(p for p in points if default is None or p.name == default)
@@ -53,11 +52,11 @@ def measure_ranking(
         "n": len(labels),
         "fractured": int(labels.sum()),
         "groups": len({e.group for e in examples}),
-        **{name: float(take(every)[0]) for name, take in MEASURES.items()},
+        **values,
         "brier": float(squares.mean()),
         "calibration_error": calibration_error,
         "intervals_95": {
-            **{name: interval_95(take(drawn)) for name, take in MEASURES.items()},
+            **intervals,
             "brier": interval_95((weights @ squares) / weights.sum(1)),
         },
         "draws": draws,

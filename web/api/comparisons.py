@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Response, stream_with_context
+from flask import Response
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ from screening.comparison.words import sentences
 from screening.system import System
 from web import current
 from web.api.schemas import Problem, Query, moment
-from web.spreadsheets import csv_pieces
+from web.spreadsheets import csv_pieces, csv_response
 
 blueprint = Blueprint("comparisons", __name__, url_prefix="/api/v1", description="What another checkpoint changes.")
 
@@ -173,11 +173,7 @@ def export(query: dict[str, Any]) -> Response:
         # Refused here, where an answer with a status is still possible, and not in the middle of the file.
         comparison = _asked(session, query)
     name = f"comparison-{comparison.before.checkpoint}-{comparison.after.checkpoint}.csv"
-    return Response(
-        stream_with_context(_lines(system, comparison, query)),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return csv_response(name, _lines(system, comparison, query))
 
 
 def _lines(system: System, comparison: Comparison, query: dict[str, Any]) -> Iterator[str]:

@@ -160,9 +160,7 @@ def preview(query: dict[str, Any]) -> Any:
 @blueprint.alt_response(404, schema=Problem)
 def get_schedule(schedule_id: int) -> Any:
     """One schedule."""
-    system = current.system()
-    with system.database.read() as session:
-        return schedule_document(session, system, schedules.get_schedule(session, schedule_id))
+    return _document(schedule_id)
 
 
 @blueprint.put("/<int:schedule_id>")
@@ -242,10 +240,10 @@ def steer(schedule_id: int, action: str) -> None:
 
 def _steered(schedule_id: int, action: str) -> Any:
     steer(schedule_id, action)
-    return get_schedule_document(schedule_id)
+    return _document(schedule_id)
 
 
-def get_schedule_document(schedule_id: int) -> dict[str, Any]:
+def _document(schedule_id: int) -> dict[str, Any]:
     system = current.system()
     with system.database.read() as session:
         return schedule_document(session, system, schedules.get_schedule(session, schedule_id))

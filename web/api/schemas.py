@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
 
 from screening.bands import BAND_FILTERS, BANDS
-from screening.runs.lifecycle import LARGEST_ID
+from screening.database.base import LARGEST_ID
 from screening.worklist import LARGEST_PAGE
 
 MOST_HASHES = 10_000

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Response, stream_with_context
+from flask import Response
 from flask_smorest import Blueprint
 
 from screening.bands import BandFilter
@@ -13,7 +13,7 @@ from screening.system import System
 from screening.worklist import whole_worklist, worklist_page
 from web import current
 from web.api.schemas import ExportQuery, Problem, Worklist, WorklistQuery
-from web.spreadsheets import csv_pieces
+from web.spreadsheets import csv_pieces, csv_response
 
 blueprint = Blueprint("worklist", __name__, url_prefix="/api/v1", description="Scans ranked for follow-up.")
 
@@ -62,11 +62,7 @@ def export(query: dict[str, Any]) -> Response:
         run = get_run(session, run_id) if run_id is not None else None
         worklist_page(session, run, query["band"], 1)
     name = f"worklist-run-{run_id}.csv" if run_id is not None else "worklist.csv"
-    return Response(
-        stream_with_context(_lines(system, run_id, query["band"])),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return csv_response(name, _lines(system, run_id, query["band"]))
 
 
 def _lines(system: System, run_id: int | None, band: BandFilter | None) -> Iterator[str]:

@@ -13,7 +13,7 @@ from screening.comparison.words import KIND_WORDS, sentences
 from screening.database.tables import Checkpoint
 from screening.errors import Refused
 from screening.rescreening.candidates import candidate
-from screening.runs.lifecycle import get_run, list_runs
+from screening.runs.lifecycle import get_run, runs_to_offer
 from web import current
 from web.access import needs_role
 
@@ -40,9 +40,7 @@ def compare() -> str:
         page = comparison_page(session, comparison, kind, ITEMS_PER_PAGE, cursor)
         # Later pages of the list do without: counting every pair takes longer than a page of them.
         summary = summarise(session, comparison) if cursor is None else None
-        runs = list(list_runs(session, RUNS_OFFERED))
-        if scope.run is not None and all(run.id != scope.run for run in runs):
-            runs.append(get_run(session, scope.run))
+        runs = runs_to_offer(session, RUNS_OFFERED, get_run(session, scope.run) if scope.run is not None else None)
     return render_template(
         "compare.html",
         rows=rows,

@@ -55,7 +55,7 @@ def add() -> str | Response:
 def schedule(schedule_id: int) -> str:
     with current.system().database.read() as session:
         found = schedules.get_schedule(session, schedule_id)
-    return _form(found, _given(found))
+    return _form(found, schedules.facts_of(found))
 
 
 @blueprint.post("/<int:schedule_id>")
@@ -121,18 +121,6 @@ def _sent() -> dict[str, Any]:
 
 def _number(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
-
-
-def _given(row: Schedule) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "cron": row.cron,
-        "time_zone": row.time_zone,
-        "window_end": row.window_end,
-        "checkpoint": row.checkpoint_id or CANDIDATE,
-        "selection": row.selection,
-        "most_scans": row.most_scans,
-    }
 
 
 def _form(

@@ -5,7 +5,7 @@ from flask import Blueprint, render_template, request
 from screening.bands import BAND_FILTERS
 from screening.checkpoints import operating_point_facts
 from screening.errors import Conflict, Refused
-from screening.runs.lifecycle import get_run, list_runs, run_names
+from screening.runs.lifecycle import get_run, run_names, runs_to_offer
 from screening.worklist import band_counts, worklist_page
 from web import current
 
@@ -23,9 +23,7 @@ def worklist() -> str:
     run_id = request.args.get("run", type=int)
     with current.system().database.read() as session:
         run = get_run(session, run_id) if run_id is not None else None
-        runs = list(list_runs(session, RUNS_OFFERED))
-        if run is not None and all(other.id != run.id for other in runs):
-            runs.append(run)
+        runs = runs_to_offer(session, RUNS_OFFERED, run)
         try:
             counts = band_counts(session, run)
         except Conflict:
