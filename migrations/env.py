@@ -5,6 +5,7 @@ from typing import Literal
 from alembic import context
 from sqlalchemy import Connection
 
+import screening.database.review_tables
 import screening.database.schedule_tables
 import screening.database.tables  # noqa: F401  the tables, known to the metadata below
 from screening.database.base import Base, UtcDateTime

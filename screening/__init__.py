@@ -25,4 +25,6 @@ window           from a firing until its end time; a run over the archive pauses
 candidate        the checkpoint that schedules try; its results stay out of the worklist until it is activated
 archive          a folder or bucket that is visited again and again
 review           what a reader decided about a scan
+sample           scans that are not flagged and are read all the same, so that sensitivity can be measured in use
+hold             a reader has a scan open, so that others leave it alone for a while
 """

@@ -65,6 +65,11 @@ class Settings(BaseSettings):
     """How long one task works before it hands the worker back to Celery."""
     sweep_every_s: float = Field(default=5, gt=0, le=300)
 
+    review_sample_rate: float = Field(default=0.02, ge=0, le=1)
+    """The share of scans that are not flagged and are read all the same, to measure sensitivity in use."""
+    hold_s: float = Field(default=300, ge=10, le=86_400)
+    """How long an opened scan is shown to other readers as taken, after its reader was last seen on it."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")

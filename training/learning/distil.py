@@ -29,7 +29,7 @@ class Teacher:
         self._networks = [
             network.eval().to(self._device.torch_device, memory_format=torch.channels_last) for network in networks
         ]
-        self._compiled = [] if self._device.is_gpu else [_compiled(network) for network in networks]
+        self._compiled = [] if self._device.is_gpu else [_compiled(network, self._device) for network in networks]
 
     @classmethod
     def read(cls, folders: Sequence[Path], device: Device | None = None) -> "Teacher":
@@ -84,10 +84,11 @@ class _Stages(nn.Module):
         return tuple(self.network.stages(pictures))
 
 
-def _compiled(network: Backbone) -> ov.CompiledModel:
+def _compiled(network: Backbone, device: Device) -> ov.CompiledModel:
     example = torch.zeros(2, 1, 64, 64)
     model = ov.convert_model(_Stages(network.eval()), example_input=example, input=[-1, 1, -1, -1])
-    hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    precision = "bf16" if device.has_bf16 else "f32"
+    hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     return ov.Core().compile_model(model, "CPU", hints)
 
 
