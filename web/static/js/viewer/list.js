@@ -4,12 +4,16 @@ import { page } from "./server.js";
 
 const KEY = "worklist";
 
-// { links, back } as the worklist left them; `more`, once it is known, is the address of the page after, or null.
-function stored() {
-  return JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-}
-
 const pathOf = (href) => new URL(href, location.href).pathname;
+
+// { links, back, more } as the worklist left them: the addresses of its scans, its own, and that of its next page or null.
+// A scan that is listed under two names is read once.
+function stored() {
+  const list = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+  if (!list) return null;
+  const paths = list.links.map(pathOf);
+  return { ...list, links: list.links.filter((_, index) => paths.indexOf(paths[index]) === index) };
+}
 
 function linksOf(root) {
   return [...root.querySelectorAll("#work a.open")].map((link) => link.getAttribute("href"));
@@ -20,40 +24,40 @@ function linksOf(root) {
 export function placeOf(path) {
   const list = stored();
   if (!list) return null;
-  const { links, back } = list;
+  const { links } = list;
   const index = links.findIndex((link) => pathOf(link) === path);
   if (index >= 0) {
     if (list.at !== links[index]) sessionStorage.setItem(KEY, JSON.stringify({ ...list, at: links[index] }));
-    return { number: index + 1, previous: links[index - 1], ahead: links.slice(index + 1), back, open: list.more !== null, links };
+    return around(list, index + 1, links[index - 1], index + 1);
   }
   const from = document.referrer && pathOf(document.referrer).startsWith("/scans/") ? links.indexOf(list.at) : -1;
-  if (from < 0) return null;
-  return { number: null, previous: links[from], ahead: links.slice(from + 1), back, open: list.more !== null, links };
+  return from < 0 ? null : around(list, null, links[from], from + 1);
+}
+
+// `number`: the scan's own, from 1, where it is in the list; `open`: the list has more pages than are known.
+function around({ links, back, more }, number, previous, behind) {
+  return { number, total: links.length, previous, ahead: links.slice(behind), back, open: Boolean(more) };
 }
 
 // Opened by a link that carries the filters, in a tab that never saw the list: the list is looked up.
 export async function findList(path) {
   const back = `/worklist${location.search}`;
-  const links = linksOf(await page(back));
-  if (!links.some((link) => pathOf(link) === path)) return false;
-  sessionStorage.setItem(KEY, JSON.stringify({ links, back }));
-  return true;
+  const found = await page(back);
+  const links = linksOf(found);
+  if (!links.some((link) => pathOf(link) === path)) return;
+  sessionStorage.setItem(KEY, JSON.stringify({ links, back, more: nextOf(found) }));
 }
 
-// Adds the page after the last one that is known. The page itself may have changed under its filters since it was left
-// (what was read is gone from it), so it is looked at again before its successor is.
+const nextOf = (root) => root.querySelector('a[rel="next"]')?.getAttribute("href") ?? null;
+
+// Adds the list's next page. It begins behind the last scan by key, so what was read since has moved nothing.
 export async function loadMore() {
   const list = stored();
-  if (!list || list.more === null) return;
+  if (!list?.more) return;
+  const found = await page(list.more);
   const known = new Set(list.links.map(pathOf));
-  let more = list.more ?? list.back;
-  const fresh = [];
-  while (more && fresh.length === 0) {
-    const found = await page(more);
-    fresh.push(...linksOf(found).filter((link) => !known.has(pathOf(link))));
-    more = found.querySelector('a[rel="next"]')?.getAttribute("href") ?? null;
-  }
+  const fresh = linksOf(found).filter((link) => !known.has(pathOf(link)));
   const now = stored();
-  if (now?.back !== list.back) return;
-  sessionStorage.setItem(KEY, JSON.stringify({ ...now, links: [...list.links, ...fresh], more }));
+  if (now?.more !== list.more) return;
+  sessionStorage.setItem(KEY, JSON.stringify({ ...now, links: [...list.links, ...fresh], more: nextOf(found) }));
 }

@@ -60,7 +60,7 @@ async function showPlace() {
     }
     root.querySelector("#back").href = place.back;
     const number = place.number ? ` ${place.number} of` : "";
-    root.querySelector("#place").textContent = `${number} ${place.links.length}${place.open ? "+" : ""}`;
+    root.querySelector("#place").textContent = `${number} ${place.total}${place.open ? "+" : ""}`;
     fetchThese(place.ahead.slice(0, AHEAD));
     return place;
   };
