@@ -2,10 +2,11 @@
 
 import { page } from "./server.js";
 
+const FRESH_FOR_MS = 120_000;
 const waiting = new Map();
 
 function fetchAhead(href) {
-  const entry = {};
+  const entry = { since: performance.now() };
   entry.document = page(href).then(async (found) => {
     const source = found.querySelector("img.original")?.getAttribute("src");
     if (source) {
@@ -26,9 +27,10 @@ export function fetchThese(hrefs) {
   for (const href of hrefs) if (!waiting.has(href)) waiting.set(href, fetchAhead(href));
 }
 
-// The page of a scan: fetched ahead, or now.
+// The page of a scan: fetched a moment ahead, or now.
 export async function open(href) {
-  const entry = waiting.get(href) ?? fetchAhead(href);
+  const known = waiting.get(href);
   waiting.delete(href);
-  return entry.document;
+  const fresh = known && performance.now() - known.since < FRESH_FOR_MS;
+  return (fresh ? known : fetchAhead(href)).document;
 }

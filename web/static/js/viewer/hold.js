@@ -13,9 +13,9 @@ export function hold(scan, renewS, shown) {
       if (left) return;
       shown.hidden = held.yours;
       if (!held.yours) shown.textContent = `Held by ${held.reader} for ${duration(held.held_for_s)}.`;
-    } catch {
+    } catch (error) {
       shown.hidden = false;
-      shown.textContent = "Others do not see that you have this scan open: the server does not answer.";
+      shown.textContent = `Others do not see that you have this scan open. ${error.message}`;
     }
   }
 

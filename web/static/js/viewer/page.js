@@ -75,6 +75,8 @@ async function showPlace() {
 async function go(href, { push = true, decided = false } = {}) {
   if (busy) return;
   busy = true;
+  const former = document.getElementById("viewer");
+  former.setAttribute("aria-busy", "true");
   try {
     const found = await open(href);
     const fresh = found.getElementById("viewer");
@@ -85,15 +87,16 @@ async function go(href, { push = true, decided = false } = {}) {
     const focused = document.activeElement?.id;
     if (push) history.pushState(null, "", href);
     document.title = found.title;
-    document.getElementById("viewer").replaceWith(document.adoptNode(fresh));
+    former.replaceWith(document.adoptNode(fresh));
     const theme = document.querySelector('.me input[name="next"]');
     if (theme) theme.value = location.pathname + location.search;
-    localTimes(document.getElementById("viewer"));
+    localTimes(fresh);
     mount();
     if (focused) document.getElementById(focused)?.focus();
   } catch (error) {
     say(error.message);
   } finally {
+    former.removeAttribute("aria-busy");
     busy = false;
   }
 }

@@ -1,7 +1,7 @@
 // The viewer's calls. Every refusal becomes an Error with the server's own sentence.
 
 const token = document.querySelector('meta[name="csrf-token"]').content;
-const GONE = "The server does not answer. Nothing was recorded; check the connection and try again.";
+const GONE = "The server does not answer. Check the connection and try again.";
 
 async function call(method, path, body, more = {}) {
   const headers = { "X-CSRF-Token": token };
