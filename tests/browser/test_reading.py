@@ -22,7 +22,8 @@ async (run) => {
   const { next } = await (await fetch(`/api/v1/worklist?run=${run}&limit=2`)).json();
   const list = JSON.parse(sessionStorage.worklist);
   const more = `/worklist?run=${run}&cursor=${next}`;
-  sessionStorage.worklist = JSON.stringify({ ...list, links: list.links.slice(0, 2), more });
+  const links = [list.links[0], ...list.links.slice(0, 2)];
+  sessionStorage.worklist = JSON.stringify({ ...list, links, more });
 }
 """
 
@@ -71,20 +72,22 @@ def open_scan(page: Page, worklist: str, index: int) -> list[str]:
     return scans
 
 
+def scan_id(address: str) -> str:
+    return address.split("?")[0].rsplit("/", 1)[1]
+
+
 def reviews(live: Live, scan: str) -> list[tuple[str, str | None]]:
     """(verdict, comment) of the reviews of a scan, given by its address, that were not withdrawn."""
     with live.installation.system.database.read() as session:
         rows = session.scalars(
-            select(Review)
-            .where(Review.scan_id == scan.rsplit("/", 1)[1], Review.withdrawn_at.is_(None))
-            .order_by(Review.id)
+            select(Review).where(Review.scan_id == scan_id(scan), Review.withdrawn_at.is_(None)).order_by(Review.id)
         )
         return [(row.verdict, row.comment) for row in rows]
 
 
 def holder(live: Live, scan: str) -> str | None:
     with live.installation.system.database.read() as session:
-        held = session.get(Hold, scan.rsplit("/", 1)[1])
+        held = session.get(Hold, scan_id(scan))
         return held.reader if held else None
 
 
@@ -107,8 +110,7 @@ def test_ten_scans_are_read_by_keyboard_alone(live: Live, watched: Watched, work
         expect(page.locator(".original")).to_have_js_property("complete", True)
         # The next two were fetched before they were asked for.
         for ahead in scans[index + 1 : index + 3]:
-            scan = ahead.rsplit("/", 1)[1]
-            page.wait_for_function(FETCHED, arg=scan)
+            page.wait_for_function(FETCHED, arg=scan_id(ahead))
         if index == 3:
             page.keyboard.press("c")
             page.keyboard.type("no fun: unsharp")
@@ -238,11 +240,28 @@ def test_another_reader_sees_the_hold_and_reads_all_the_same(
 
 
 def test_reading_goes_on_over_the_pages_of_the_worklist(live: Live, watched: Watched, worklist: str) -> None:
+    """The list knows two scans, the first of them under two names; the others are on its next page."""
     page = watched.page
-    open_list(page, worklist)
+    scans = open_list(page, worklist)
     page.evaluate(SHORTENED, worklist.rsplit("=", 1)[1])
     page.locator("#work a.open").first.click()
     expect(page.locator("#place")).to_have_text(f" 1 of {SCANS}")
+    for scan in scans[1:4]:
+        page.keyboard.press("j")
+        page.wait_for_url(scan)
+    expect(page.locator("#place")).to_have_text(f" 4 of {SCANS}")
+
+
+def test_a_link_with_the_filters_of_a_worklist_is_enough(live: Live, watched: Watched, worklist: str) -> None:
+    """In a tab that never saw the list, as after a link in a message."""
+    scans = open_list(watched.page, worklist)
+    fresh = watched.page.context.new_page()
+    watch(Watched(fresh, watched.complaints), live.url)
+    fresh.goto(f"{scans[4].split('?')[0]}?{worklist.split('?')[1]}")
+    expect(fresh.locator("#place")).to_have_text(f" 5 of {SCANS}")
+    expect(fresh.locator("#back")).to_have_attribute("href", worklist.removeprefix(live.url))
+    fresh.keyboard.press("j")
+    fresh.wait_for_url(scans[5])
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -24,14 +24,14 @@ export function hold(scan, renewS, shown) {
   addEventListener("pagehide", leave);
   take();
 
-  // `decided`: the server let go of it with the verdict.
-  function leave(decided = false) {
+  function leave() {
     if (left) return;
     left = true;
     clearInterval(timer);
     document.removeEventListener("visibilitychange", take);
     removeEventListener("pagehide", leave);
-    if (decided !== true) releaseHold(scan).catch(() => {});
+    // Where this fails the hold ends by itself.
+    releaseHold(scan).catch(() => {});
   }
   return leave;
 }

@@ -11,6 +11,8 @@ import { say, undoable } from "./said.js";
 
 const AHEAD = 2;
 const help = document.getElementById("help");
+// Read out where the page is swapped under a screen reader.
+const arrived = document.getElementById("arrived");
 let scan;
 let at;
 let shown;
@@ -72,7 +74,7 @@ async function showPlace() {
   }
 }
 
-async function go(href, { push = true, decided = false } = {}) {
+async function go(href, { push = true } = {}) {
   if (busy) return;
   busy = true;
   const former = document.getElementById("viewer");
@@ -82,7 +84,7 @@ async function go(href, { push = true, decided = false } = {}) {
     const fresh = found.getElementById("viewer");
     // The sign-in has ended, or the scan is gone: the server's page says which.
     if (!fresh) return location.assign(href);
-    leave(decided);
+    leave();
     shown?.dispose();
     const focused = document.activeElement?.id;
     if (push) history.pushState(null, "", href);
@@ -92,6 +94,7 @@ async function go(href, { push = true, decided = false } = {}) {
     if (theme) theme.value = location.pathname + location.search;
     localTimes(fresh);
     mount();
+    arrived.textContent = [fresh.dataset.name, fresh.querySelector("#verdict .band")?.textContent].filter(Boolean).join(", ");
     if (focused) document.getElementById(focused)?.focus();
   } catch (error) {
     say(error.message);
@@ -131,7 +134,7 @@ async function judge(verdict) {
   }
   say(`${word}: ${name}.`, { scan, review: review.id, href: at });
   const following = placeOf(location.pathname)?.ahead[0];
-  await go(following ?? at, { push: Boolean(following), decided: true });
+  await go(following ?? at, { push: Boolean(following) });
   if (!following && placeOf(location.pathname)) say(`${word}: ${name}. It was the last of this list.`);
 }
 
