@@ -1,11 +1,16 @@
 """The viewer: one scan on black, with what the networks said of it and where it came from."""
 
-from flask import Blueprint, render_template
+from typing import Any
+
+from flask import Blueprint, render_template, request, url_for
 
 from screening import checkpoints, scans
 from screening.database.states import WorkState
+from screening.errors import Conflict
+from screening.worklist import neighbours
 from web import current
 from web.band_words import band_meaning
+from web.filters import filters_of
 
 blueprint = Blueprint("scan-pages", __name__, url_prefix="/scans")
 
@@ -28,4 +33,21 @@ def scan(scan_id: str) -> str:
         shown=next((r for r in renditions if r.state == WorkState.READY), None),
         problem=next((job.problem for job in jobs if job.problem), None),
         jobs=jobs,
+        steps=_steps(scan_id),
     )
+
+
+def _steps(scan_id: str) -> dict[str, str]:
+    """Addresses of the scans around this one in the worklist, under the filters of this address, and of the list."""
+    system, filters = current.system(), filters_of(request.args)
+    query: dict[str, Any] = dict(filters.query())
+    steps = {"back": url_for("worklist-pages.worklist", **query)}
+    with system.database.read() as session:
+        try:
+            found = neighbours(session, filters, scan_id, system.clock())
+        except Conflict:
+            return steps
+    scans_around = dict(zip(("next", "after"), found.following, strict=False))
+    if found.previous:
+        scans_around["previous"] = found.previous
+    return steps | {name: url_for("scan-pages.scan", scan_id=scan, **query) for name, scan in scans_around.items()}

@@ -24,23 +24,10 @@ function setOpacity() {
   map.style.opacity = String(Number(opacity.value) / 100);
 }
 
-function neighbours() {
-  const stored = JSON.parse(sessionStorage.getItem("worklist") ?? "null");
-  const place = stored?.links.indexOf(location.pathname) ?? -1;
-  if (place < 0) return {};
-  return { previous: stored.links[place - 1], next: stored.links[place + 1], back: stored.back };
-}
-
-const around = neighbours();
-for (const step of ["previous", "next"]) {
-  if (!around[step]) continue;
-  const link = document.getElementById(step);
-  link.href = around[step];
-  link.hidden = false;
-}
-if (around.next) {
+const links = Object.fromEntries(["previous", "next", "back"].map((step) => [step, document.getElementById(step)]));
+if (links.next) {
   // The next picture is fetched while this one is looked at.
-  new Image().src = `/api/v1${around.next}/display.jpg`;
+  new Image().src = `/api/v1${links.next.pathname}/display.jpg`;
 }
 
 mapButton?.addEventListener("click", toggleMap);
@@ -55,7 +42,7 @@ document.addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   if (key === "m") toggleMap();
   else if (key === "i") toggleInvert();
-  else if (key === "arrowleft" && around.previous) location.href = around.previous;
-  else if (key === "arrowright" && around.next) location.href = around.next;
-  else if (key === "escape" && around.back) location.href = around.back;
+  else if (key === "arrowleft" && links.previous) links.previous.click();
+  else if (key === "arrowright" && links.next) links.next.click();
+  else if (key === "escape" && links.back) links.back.click();
 });
