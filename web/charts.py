@@ -70,7 +70,7 @@ def curve_charts(figures: dict[str, Any], point: dict[str, Any]) -> list[Chart]:
     return [
         Chart(
             "ROC curve",
-            "1 − specificity",
+            "1 - specificity",
             "sensitivity",
             [
                 Line("band95", there_and_back, is_area=True),
