@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, cast, get_args
 
-from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, select, true
 from sqlalchemy.orm import Session
 
 from screening.bands import BAND_FILTERS, BandFilter
@@ -17,6 +17,7 @@ from screening.errors import Refused
 Reviewed = Literal["unreviewed", "reviewed", "by_me"]
 REVIEWED: tuple[Reviewed, ...] = get_args(Reviewed)
 LONGEST_SEARCH = 200
+_ESCAPE = "!"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def scan_conditions(filters: Filters, scan: Any) -> list[ColumnElement[bool]]:
     if filters.body_part:
         conditions.append(scan.body_part == filters.body_part)
     if filters.search and filters.run is None:
-        conditions.append(scan.file_name.icontains(filters.search, autoescape=True))
+        conditions.append(scan.file_name.ilike(_part(filters.search), escape=_ESCAPE))
     return conditions
 
 
@@ -123,8 +124,15 @@ def job_conditions(filters: Filters, job: Any) -> list[ColumnElement[bool]]:
     """What must hold of a job where a run is chosen."""
     conditions = [job.run_id == filters.run]
     if filters.search:
-        conditions.append(job.file_name.icontains(filters.search, autoescape=True))
+        conditions.append(job.file_name.ilike(_part(filters.search), escape=_ESCAPE))
     return conditions
+
+
+def _part(search: str) -> str:
+    """A pattern for whatever contains these signs; ILIKE on the bare column is what an index on trigrams answers."""
+    for sign in (_ESCAPE, "%", "_"):
+        search = search.replace(sign, _ESCAPE + sign)
+    return f"%{search}%"
 
 
 def review_conditions(filters: Filters, scan_id: Any) -> list[ColumnElement[bool]]:
@@ -134,10 +142,19 @@ def review_conditions(filters: Filters, scan_id: Any) -> list[ColumnElement[bool
         return []
     in_force = and_(Review.scan_id == scan_id, Review.withdrawn_at.is_(None))
     if wanted == "unreviewed":
-        return [~exists().where(in_force)]
-    return [
-        exists().where(in_force, Review.reader == filters.reader) if wanted == "by_me" else exists().where(in_force)
-    ]
+        return [lacks(select(Review.id).where(in_force))]
+    if wanted == "by_me":
+        in_force = and_(in_force, Review.reader == filters.reader)
+    return [exists().where(in_force)]
+
+
+def lacks(statement: Select[*tuple[Any, ...]]) -> ColumnElement[bool]:
+    """Whether a statement that is correlated with a row finds nothing: looked up row by row, in the order of the list.
+
+    NOT EXISTS says the same, but lets PostgreSQL make a join of it, for which it reads and sorts a whole archive where
+    it thinks that few rows are left.
+    """
+    return ~func.coalesce(statement.with_only_columns(true()).limit(1).scalar_subquery(), false())
 
 
 def in_run(filters: Filters, scan_id: Any) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ falls as the id rises, so that the sample is read by key along an index like eve
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, exists, func, null, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, func, null, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from screening.checkpoints import active, operating_point
@@ -20,6 +20,7 @@ from screening.worklist.filters import (
     Filters,
     in_run,
     job_conditions,
+    lacks,
     review_conditions,
     scan_conditions,
 )
@@ -52,16 +53,16 @@ def listed(session: Session, filters: Filters) -> Listed:
 
 def must_look(checkpoint: str, filters: Filters) -> Select[*tuple[Any, ...]]:
     """Jobs without a result. Over all runs a scan is listed once, under the job that speaks for it."""
-    screened = exists().where(Prediction.scan_id == Job.scan_id, Prediction.checkpoint_id == checkpoint)
+    screened = select(Prediction.id).where(Prediction.scan_id == Job.scan_id, Prediction.checkpoint_id == checkpoint)
     statement: Select[*tuple[Any, ...]] = select(
         Job.scan_id.label("scan"), Job.id.label("job"), null().label("probability")
-    ).where(Job.state.in_(NOT_SCREENED), ~screened, *review_conditions(filters, Job.scan_id))
+    ).where(Job.state.in_(NOT_SCREENED), lacks(screened), *review_conditions(filters, Job.scan_id))
     of_scan = scan_conditions(filters, Scan)
     if of_scan:
         statement = statement.join(Scan, Scan.id == Job.scan_id).where(*of_scan)
     if filters.run is not None:
         return statement.where(*job_conditions(filters, Job))
-    return statement.where(Job.id == speaking_job(checkpoint, Job.scan_id))
+    return statement.where(_speaks(checkpoint))
 
 
 def ranked(checkpoint: str, filters: Filters) -> Select[*tuple[Any, ...]]:
@@ -100,6 +101,15 @@ def speaking_job(checkpoint: str, scan_id: Any) -> Any:
     own = case((run.checkpoint_id == checkpoint, 1), else_=0)
     latest = select(job.id).join(run, run.id == job.run_id).where(job.scan_id == scan_id)
     return latest.order_by(own.desc(), job.id.desc()).limit(1).scalar_subquery()
+
+
+def _speaks(checkpoint: str) -> ColumnElement[bool]:
+    """Whether this job is the one that speaks for its scan: no other one goes before it."""
+    other = Job.__table__.alias("other")
+    runs = select(Run.id).where(Run.checkpoint_id == checkpoint)
+    own, others = Job.run_id.in_(runs), other.c.run_id.in_(runs)
+    goes_before = or_(and_(others, ~own), and_(other.c.id > Job.id, or_(others, ~own)))
+    return lacks(select(other.c.id).where(other.c.scan_id == Job.scan_id, goes_before))
 
 
 def sampled(checkpoint: str, filters: Filters, point: OperatingPointChange) -> Select[*tuple[Any, ...]]:
@@ -172,7 +182,7 @@ def _stands_for_its_study(checkpoint: str, filters: Filters) -> ColumnElement[bo
     views = select(view.id).where(
         view.study == Scan.study, other.scan_id == view.id, other.checkpoint_id == checkpoint, higher, *conditions
     )
-    return or_(Scan.study.is_(None), ~exists(views.correlate(Scan, Prediction)))
+    return or_(Scan.study.is_(None), lacks(views.correlate(Scan, Prediction)))
 
 
 def count_up_to(session: Session, statement: Select[*tuple[Any, ...]], most: int) -> int:
