@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from screening import audit
+from screening.card_points import measured_at
 from screening.database.engine import Database
 from screening.database.tables import Checkpoint, OperatingPointChange
 from screening.errors import Conflict, NotFound, Refused
@@ -159,7 +160,7 @@ def operating_point_facts(session: Session, checkpoint_id: str) -> dict[str, Any
     if likely is not None and likely["threshold"] != point.likely_threshold:
         likely = None
     return {
-        **(_measured(form, point.threshold) or {}),
+        **(measured_at(form, point.threshold) or {}),
         "name": point.name,
         "threshold": point.threshold,
         "likely_threshold": point.likely_threshold,
@@ -214,10 +215,10 @@ def set_operating_point(
         )
     if not reason.strip():
         raise Refused("no_reason", "A change of the operating point needs a reason. Say in a few words why.")
-    measured = _measured(checkpoint.card["forms"][checkpoint.form], threshold)
+    measured = measured_at(checkpoint.card["forms"][checkpoint.form], threshold) or {}
     change = OperatingPointChange(
         checkpoint_id=checkpoint_id,
-        name=measured["name"] if measured else "custom",
+        name=measured.get("name", "custom"),
         threshold=threshold,
         likely_threshold=likely,
         reason=reason.strip(),
@@ -230,11 +231,6 @@ def set_operating_point(
     audit.record(session, now, actor, "operating_point.set", checkpoint_id, detail)
     session.flush()
     return change
-
-
-def _measured(form: dict[str, Any], threshold: float) -> dict[str, Any] | None:
-    """The card's operating point at exactly this threshold: figures of another one would be another promise."""
-    return next((point for point in form["operating_points"] if point["threshold"] == threshold), None)
 
 
 def rendition_spec(session: Session, spec: str) -> RenditionSpec:

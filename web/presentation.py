@@ -8,6 +8,7 @@ from flask import Flask
 from markupsafe import Markup, escape
 
 from screening.database.states import Lane
+from screening.worklist import COUNTED_UP_TO
 from web import current
 from web.band_words import BAND_WORDS, at_least
 
@@ -29,6 +30,7 @@ STATE_WORDS = {
 def register_filters(app: Flask) -> None:
     app.jinja_env.filters.update(
         number=number,
+        counted=counted,
         duration=duration,
         moment=moment,
         probability=probability,
@@ -48,6 +50,11 @@ def register_filters(app: Flask) -> None:
 
 def number(value: int | None) -> str:
     return "0" if value is None else f"{value:,}"
+
+
+def counted(value: int) -> str:
+    """A count of the worklist, which is told up to a limit."""
+    return f"{COUNTED_UP_TO:,}+" if value > COUNTED_UP_TO else number(value)
 
 
 def probability(value: float | None, digits: int = 2) -> str:

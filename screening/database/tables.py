@@ -147,6 +147,13 @@ class Job(Leased, Base):
         Index("ix_jobs_claim", "run_id", "state", "attempts", "id"),
         Index("ix_jobs_finished", "run_id", "finished_at"),
         Index(
+            "ix_jobs_must_look",
+            "id",
+            "scan_id",
+            postgresql_where=text("state IN ('rejected', 'failed')"),
+            sqlite_where=text("state IN ('rejected', 'failed')"),
+        ),
+        Index(
             "ix_jobs_lease",
             "lease_until",
             postgresql_where=text("state = 'screening'"),

@@ -167,7 +167,7 @@ def _reference(
         return None, None, None
     until = _monday(enough_at) + timedelta(weeks=1)
     counts = [0.0] * BINS
-    binned = screened.with_only_columns(_bin(session, Prediction.probability).label("part"), func.count())
+    binned = screened.with_only_columns(score_bin(session, Prediction.probability).label("part"), func.count())
     for part, scans in session.execute(binned.where(Scan.received_at < until).group_by("part")):
         counts[part] = scans
     return counts, "first weeks", until
@@ -197,7 +197,7 @@ def _spreads(
     week = case(*((Scan.received_at >= monday, back) for back, monday in enumerate(mondays))).label("week")
     source = func.coalesce(func.nullif(Scan.modality, ""), PICTURES).label("source")
     spreads: dict[tuple[int, str], Spread] = defaultdict(Spread)
-    part = _bin(session, Prediction.probability).label("part")
+    part = score_bin(session, Prediction.probability).label("part")
     flagged = func.sum(case((Prediction.probability >= threshold, 1), else_=0)).label("flagged")
     scored = (
         select(week, source, part, func.count().label("scans"), flagged)
@@ -224,7 +224,7 @@ def _spreads(
     return spreads
 
 
-def _bin(session: Session, probability: Any) -> ColumnElement[int]:
+def score_bin(session: Session, probability: Any) -> ColumnElement[int]:
     """The bin of a probability. A cast to an integer cuts in SQLite and rounds in PostgreSQL, which has floor."""
     scaled = probability * BINS
     cut = cast(scaled if session.get_bind().dialect.name == "sqlite" else func.floor(scaled), Integer)

@@ -22,7 +22,9 @@ def config() -> Config:
 
 def test_migrated_schema_is_what_the_tables_say(database: Database) -> None:
     with database.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # Only PostgreSQL has trigrams, and not everywhere; the index on them is the migration's own affair.
+        opts = {"compare_type": True, "include_object": lambda _object, name, *_: name != "ix_scans_file_name"}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, Base.metadata) == []
 
 

@@ -31,7 +31,7 @@ def test_a_run_is_screened_and_ranked(installed: Installation) -> None:
     assert (progress.total, progress.screened, progress.rejected, progress.refused) == (22, 21, 1, 1)
     with installed.system.database.read() as session:
         items = list(whole_worklist(session))
-        page = worklist_page(session, run=None, limit=5)
+        page = worklist_page(session, limit=5)
         assert session.scalar(select(func.count()).select_from(Scan)) == 21
         predictions = session.scalars(select(Prediction)).all()
     assert len(predictions) == 20

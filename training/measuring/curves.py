@@ -1,10 +1,12 @@
 """The points of the curves, as few numbers as a drawing needs, so that a card can carry them."""
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from screening.operating_point import clopper_pearson_lower
 from training.measuring.figures import Sweep, sweep
 
 MOST_POINTS = 240
@@ -30,6 +32,7 @@ def curves(
         "thresholds": {
             "threshold": _short(thresholds),
             "sensitivity": _short(1 - np.searchsorted(fractured, thresholds) / len(fractured)),
+            "sensitivity_lower_95": _lower_bounds(len(fractured) - np.searchsorted(fractured, thresholds), fractured),
             "specificity": _short(np.searchsorted(others, thresholds) / len(others)),
         },
         "distribution": {
@@ -52,6 +55,15 @@ def _roc_band(drawn: Sweep, grid: NDArray[np.float64]) -> Any:
     both = ~np.isnan(rates[:, -1]) & ~np.isnan(sensitivities[:, -1])
     at = [np.interp(grid, x, y) for x, y in zip(rates[both], sensitivities[both], strict=True)]
     return np.percentile(np.array(at), (2.5, 97.5), axis=0)
+
+
+def _lower_bounds(caught: NDArray[np.int64], fractured: NDArray[np.float64]) -> list[float]:
+    """The one-sided 95% lower bound (Clopper-Pearson) at each threshold, cut and not rounded: what is promised holds.
+
+    Scans of one group count as if they were independent, as in the bounds of the operating points.
+    """
+    bounds = {int(count): clopper_pearson_lower(int(count), len(fractured)) for count in np.unique(caught)}
+    return [math.floor(bounds[int(count)] * 1e4) / 1e4 for count in caught]
 
 
 def _short(values: Any) -> list[float]:

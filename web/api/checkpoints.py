@@ -8,9 +8,13 @@ from sqlalchemy.orm import Session
 from screening import checkpoints
 from screening.database.tables import Checkpoint
 from screening.rescreening import candidates
+from screening.reviews.measured import measured
+from screening.threshold_choice import choices
 from web import current
 from web.access import needs_role
+from web.api.measured import MeasuredDocument, PeriodQuery, ThresholdChoices
 from web.api.schemas import Activation, CheckpointDocument, Checkpoints, NewOperatingPoint, Problem
+from web.watching import latest_scores
 
 blueprint = Blueprint("checkpoints", __name__, url_prefix="/api/v1/checkpoints", description="Trained networks.")
 
@@ -84,6 +88,31 @@ def set_operating_point(given: dict[str, Any], checkpoint_id: str) -> Any:
             current.identity().name,
         )
         return _document(session, checkpoints.get(session, checkpoint_id))
+
+
+@blueprint.get("/<string:checkpoint_id>/thresholds")
+@blueprint.response(200, ThresholdChoices)
+@blueprint.alt_response(404, schema=Problem)
+def thresholds(checkpoint_id: str) -> Any:
+    """Thresholds to choose from: what the card measured at each, and what each would mean in this installation."""
+    with current.system().database.read() as session:
+        checkpoint = checkpoints.get(session, checkpoint_id)
+        scores = latest_scores(checkpoint_id)
+        offered = choices(session, checkpoint, scores)
+    return {"items": offered, "screened": scores.screened, "scans_a_day": scores.scans_a_day}
+
+
+@blueprint.get("/<string:checkpoint_id>/measured")
+@blueprint.arguments(PeriodQuery, location="query")
+@blueprint.response(200, MeasuredDocument)
+@blueprint.alt_response(404, schema=Problem)
+def measured_in_use(period: dict[str, Any], checkpoint_id: str) -> Any:
+    """The checkpoint as its readers measure it: PPV, sensitivity by the random sample, agreement; 95% intervals."""
+    system = current.system()
+    with system.database.read() as session:
+        checkpoints.get(session, checkpoint_id)
+        rate = system.settings.review_sample_rate
+        return measured(session, checkpoint_id, rate, period["since"], period["until"])
 
 
 def _document(session: Session, row: Checkpoint) -> dict[str, Any]:

@@ -1,18 +1,18 @@
-"""The worklist: a page of it as JSON, all of it as CSV."""
+"""The worklist: a page of it as JSON, all of it as CSV or JSON."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Response
+from flask import Response, stream_with_context
 from flask_smorest import Blueprint
 
-from screening.bands import BandFilter
 from screening.checkpoints import operating_point_facts
-from screening.runs.lifecycle import get_run
 from screening.system import System
-from screening.worklist import whole_worklist, worklist_page
+from screening.worklist import Filters, neighbours, whole_worklist, worklist_page
 from web import current
-from web.api.schemas import ExportQuery, Problem, Worklist, WorklistQuery
+from web.api.schemas import ExportQuery, Item, NeighboursDocument, NeighboursQuery, Problem, Worklist, WorklistQuery
+from web.filters import checked_body_parts, filters_of
 from web.spreadsheets import csv_pieces, csv_response
 
 blueprint = Blueprint("worklist", __name__, url_prefix="/api/v1", description="Scans ranked for follow-up.")
@@ -29,19 +29,24 @@ COLUMNS = (
     "laterality",
     "study",
     "received_at",
+    "views",
+    "verdicts",
 )
 
 
 @blueprint.get("/worklist")
 @blueprint.arguments(WorklistQuery, location="query")
 @blueprint.response(200, Worklist)
-@blueprint.alt_response(400, schema=Problem, description="The cursor is not understood.")
+@blueprint.alt_response(400, schema=Problem, description="The cursor or a filter is not understood.")
 @blueprint.alt_response(404, schema=Problem)
 def worklist(query: dict[str, Any]) -> Any:
     """What could not be screened first, then by falling probability. Follow `next` until it is null."""
-    with current.system().database.read() as session:
-        run = get_run(session, query["run"]) if query["run"] is not None else None
-        page = worklist_page(session, run, query["band"], query["limit"], query["cursor"])
+    system = current.system()
+    filters = _filters(query)
+    with system.database.read() as session:
+        if filters.body_part:
+            checked_body_parts(session, filters)
+        page = worklist_page(session, filters, query["limit"], query["cursor"], system.clock())
         return {
             "items": page.items,
             "next": page.next,
@@ -49,23 +54,69 @@ def worklist(query: dict[str, Any]) -> Any:
         }
 
 
+@blueprint.get("/worklist/neighbours")
+@blueprint.arguments(NeighboursQuery, location="query")
+@blueprint.response(200, NeighboursDocument)
+@blueprint.alt_response(400, schema=Problem, description="A filter is not understood.")
+def get_neighbours(query: dict[str, Any]) -> Any:
+    """What stands before and behind a scan under the filters; in the reading queue, scans that others hold are passed
+    over."""
+    system = current.system()
+    with system.database.read() as session:
+        return neighbours(session, _filters(query), query["scan"], system.clock())
+
+
 @blueprint.get("/worklist.csv")
 @blueprint.arguments(ExportQuery, location="query")
 @blueprint.response(200, content_type="text/csv")
 @blueprint.alt_response(404, schema=Problem)
 def export(query: dict[str, Any]) -> Response:
-    """The whole worklist as CSV, sent as it is read."""
-    system = current.system()
-    run_id: int | None = query["run"]
-    with system.database.read() as session:
-        # Refused here, where an answer with a status is still possible, and not in the middle of the file.
-        run = get_run(session, run_id) if run_id is not None else None
-        worklist_page(session, run, query["band"], 1)
-    name = f"worklist-run-{run_id}.csv" if run_id is not None else "worklist.csv"
-    return csv_response(name, _lines(system, run_id, query["band"]))
+    """The whole worklist under the filters as CSV, sent as it is read."""
+    filters = _exported(query)
+    return csv_response(_file_name(filters, "csv"), _lines(current.system(), filters))
 
 
-def _lines(system: System, run_id: int | None, band: BandFilter | None) -> Iterator[str]:
+@blueprint.get("/worklist.json")
+@blueprint.arguments(ExportQuery, location="query")
+@blueprint.response(200, Item(many=True))
+@blueprint.alt_response(404, schema=Problem)
+def export_json(query: dict[str, Any]) -> Response:
+    """The whole worklist under the filters as one JSON list, sent as it is read."""
+    filters = _exported(query)
+    return Response(
+        stream_with_context(_pieces(current.system(), filters)),
+        content_type="application/json",
+        headers={"Content-Disposition": f'attachment; filename="{_file_name(filters, "json")}"'},
+    )
+
+
+def _filters(query: dict[str, Any]) -> Filters:
+    return filters_of({**query, "from": query["received_from"], "to": query["received_to"]})
+
+
+def _exported(query: dict[str, Any]) -> Filters:
+    """What is wrong is refused here, where an answer with a status is still possible, not in the middle of the file."""
+    filters = _filters(query)
+    with current.system().database.read() as session:
+        if filters.body_part:
+            checked_body_parts(session, filters)
+        worklist_page(session, filters, 1)
+    return filters
+
+
+def _file_name(filters: Filters, ending: str) -> str:
+    return f"worklist-run-{filters.run}.{ending}" if filters.run is not None else f"worklist.{ending}"
+
+
+def _lines(system: System, filters: Filters) -> Iterator[str]:
     with system.database.read() as session:
-        run = get_run(session, run_id) if run_id is not None else None
-        yield from csv_pieces(COLUMNS, whole_worklist(session, run, band))
+        yield from csv_pieces(COLUMNS, whole_worklist(session, filters))
+
+
+def _pieces(system: System, filters: Filters) -> Iterator[str]:
+    schema = Item()
+    yield "["
+    with system.database.read() as session:
+        for number, item in enumerate(whole_worklist(session, filters)):
+            yield ("\n" if number == 0 else ",\n") + json.dumps(schema.dump(item))
+    yield "\n]\n"

@@ -1,14 +1,26 @@
 """The checkpoint in use: its figures, its operating points, its limits; and the others."""
 
+from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
 from screening import checkpoints
+from screening.errors import Conflict, Refused
+from screening.reviews.measured import measured
+from screening.threshold_choice import choices
+from screening.worklist.counts import count_to_read
 from web import current
 from web.access import needs_role
+from web.charts import curve_charts, distribution_charts
+from web.filters import filters_of
+from web.watching import latest_scores
 
 blueprint = Blueprint("model-pages", __name__, url_prefix="/model")
+
+PERIODS: tuple[int | None, ...] = (30, 90, 365, None)
+"""Days over which reviews are looked at; None for all."""
+DEFAULT_DAYS = 90
 
 _FIGURE_WORDS = {
     "auc": "AUC (area under the ROC curve)",
@@ -23,12 +35,21 @@ _FIGURE_WORDS = {
 
 @blueprint.get("")
 def model() -> str:
-    with current.system().database.read() as session:
+    days = _days(request.args.get("days"))
+    system = current.system()
+    with system.database.read() as session:
         rows = checkpoints.all_checkpoints(session)
         active = next((row for row in rows if row.active), None)
-        point = checkpoints.operating_point_facts(session, active.id) if active else {}
-    card: dict[str, Any] = active.card if active else {}
-    form: dict[str, Any] = card["forms"][active.form] if active else {}
+        if active is None:
+            return render_template("model.html", active=None)
+        point = checkpoints.operating_point_facts(session, active.id)
+        since = None if days is None else system.clock() - timedelta(days=days)
+        in_use = measured(session, active.id, system.settings.review_sample_rate, since)
+        unread = count_to_read(session, filters_of({}))
+        scores = latest_scores(active.id)
+        offered = choices(session, active, scores)
+    card: dict[str, Any] = active.card
+    form: dict[str, Any] = card["forms"][active.form]
     figures: dict[str, Any] = form.get("figures", {})
     intervals = figures.get("intervals_95", {})
     return render_template(
@@ -36,7 +57,7 @@ def model() -> str:
         checkpoints=rows,
         active=active,
         point=point,
-        thresholds=_thresholds(point) if active else [],
+        thresholds=_thresholds(point),
         points=form.get("operating_points", []),
         figures=[
             {"word": word, "value": figures[name], "interval": intervals.get(name)}
@@ -46,7 +67,54 @@ def model() -> str:
         measured=figures,
         subgroups=figures.get("subgroups", []),
         card=card,
+        charts=[
+            *curve_charts(figures, point),
+            *distribution_charts(figures, scores.counts, point["threshold"], point["likely_threshold"]),
+        ],
+        scores=scores,
+        choices=offered,
+        days=days,
+        periods=PERIODS,
+        in_use=in_use,
+        unread=unread,
+        sample_rate=system.settings.review_sample_rate,
     )
+
+
+def _days(given: str | None) -> int | None:
+    if given in (None, ""):
+        return DEFAULT_DAYS
+    if given == "all":
+        return None
+    if given not in {str(days) for days in PERIODS if days is not None}:
+        raise Refused("unknown_period", f"There is no period {str(given)[:40]!r}. Choose one of the page.")
+    return int(str(given))
+
+
+@blueprint.post("/operating-point")
+@needs_role("administrator")
+def set_operating_point() -> Response:
+    """Put the chosen threshold of the active checkpoint in force; lists are ranked by it at once."""
+    system = current.system()
+    try:
+        threshold = float(request.form.get("threshold", ""))
+    except ValueError:
+        raise Refused("bad_threshold", "A threshold is a probability. Give a value from 0 to 1.") from None
+    with system.database.write() as session:
+        active = checkpoints.active(session)
+        if request.form.get("checkpoint") != active.id:
+            raise Conflict("other_checkpoint", "Another checkpoint came into use meanwhile. Look at its page first.")
+        checkpoints.set_operating_point(
+            session,
+            system.clock(),
+            active.id,
+            threshold,
+            None,
+            request.form.get("reason", ""),
+            current.identity().name,
+        )
+    flash("The threshold is in force now, and lists are ranked by it. The change is in the audit trail.")
+    return redirect(url_for("model-pages.model"))  # type: ignore[return-value]
 
 
 def _thresholds(point: dict[str, Any]) -> list[dict[str, Any]]:

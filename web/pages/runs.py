@@ -10,7 +10,7 @@ from screening.database.tables import Run
 from screening.runs import lifecycle
 from screening.runs.admission import rejected_receipts
 from screening.runs.progress import counts_by_state, problem_jobs, progress_of
-from screening.worklist import worklist_page
+from screening.worklist import Filters, worklist_page
 from web import current
 from web.access import needs_role
 from web.api.runs import steer_run
@@ -96,7 +96,7 @@ def _run_page(template: str, run_id: int) -> str:
     with system.database.read() as session:
         found = lifecycle.get_run(session, run_id)
         progress = progress_of(session, system.clock(), found)
-        page = worklist_page(session, found, limit=FIRST_RESULTS, cursor=None, band="flagged")
+        page = worklist_page(session, Filters(run=found.id, band="flagged"), FIRST_RESULTS)
         problems = [
             *(
                 {"name": job.file_name, "reason": job.problem, "scan": job.scan_id}

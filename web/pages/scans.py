@@ -1,14 +1,19 @@
 """The viewer: one scan on black, what the networks said of it, where it came from, and the reader's verdict."""
 
+from typing import Any
+
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
 from screening import checkpoints, scans
 from screening.database.states import WorkState
+from screening.errors import Conflict
 from screening.reviews import holds, verdicts
+from screening.worklist import neighbours
 from web import current
 from web.access import needs_role
 from web.api.reviews import decide, take_back
 from web.band_words import band_meaning
+from web.filters import filters_of
 
 blueprint = Blueprint("scan-pages", __name__, url_prefix="/scans")
 
@@ -54,6 +59,7 @@ def scan(scan_id: str) -> str:
         renew_s=system.settings.hold_s / RENEWALS_PER_HOLD,
         verdict_words=VERDICT_WORDS,
         filters=_filters(),
+        steps=_steps(scan_id),
     )
 
 
@@ -82,3 +88,19 @@ def withdraw(scan_id: str, review_id: int) -> Response:
 
 def _back(scan_id: str) -> Response:
     return redirect(url_for("scan-pages.scan", scan_id=scan_id) + _filters())  # type: ignore[return-value]
+
+
+def _steps(scan_id: str) -> dict[str, str]:
+    """Addresses of the scans around this one in the worklist, under the filters of this address, and of the list."""
+    system, filters = current.system(), filters_of(request.args)
+    query: dict[str, Any] = dict(filters.query())
+    steps = {"back": url_for("worklist-pages.worklist", **query)}
+    with system.database.read() as session:
+        try:
+            found = neighbours(session, filters, scan_id, system.clock())
+        except Conflict:
+            return steps
+    scans_around = dict(zip(("next", "after"), found.following, strict=False))
+    if found.previous:
+        scans_around["previous"] = found.previous
+    return steps | {name: url_for("scan-pages.scan", scan_id=scan, **query) for name, scan in scans_around.items()}

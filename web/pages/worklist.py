@@ -1,13 +1,16 @@
-"""The worklist as a page: bands and runs as filters in the address, pages by key."""
+"""The worklist as a page: bands, the reading queue and filters in the address, pages by key."""
 
-from flask import Blueprint, render_template, request
+from typing import Any
 
-from screening.bands import BAND_FILTERS
+from flask import Blueprint, render_template, request, url_for
+
 from screening.checkpoints import operating_point_facts
-from screening.errors import Conflict, Refused
+from screening.errors import Conflict
 from screening.runs.lifecycle import get_run, run_names, runs_to_offer
-from screening.worklist import band_counts, worklist_page
+from screening.worklist import Filters, band_counts, worklist_page
+from screening.worklist.counts import count_to_read
 from web import current
+from web.filters import checked_body_parts, filters_of
 
 blueprint = Blueprint("worklist-pages", __name__, url_prefix="/worklist")
 
@@ -17,27 +20,36 @@ RUNS_OFFERED = 50
 
 @blueprint.get("")
 def worklist() -> str:
-    band = request.args.get("band") or None
-    if band is not None and band not in BAND_FILTERS:
-        raise Refused("unknown_band", f"There is no band {band[:40]!r}. Choose one of the bands above the list.")
-    run_id = request.args.get("run", type=int)
-    with current.system().database.read() as session:
-        run = get_run(session, run_id) if run_id is not None else None
+    system = current.system()
+    filters = filters_of(request.args)
+    with system.database.read() as session:
+        run = get_run(session, filters.run) if filters.run is not None else None
+        parts = checked_body_parts(session, filters)
         runs = runs_to_offer(session, RUNS_OFFERED, run)
+        shown: dict[str, Any] = {"filters": filters, "run": run, "runs": runs, "parts": parts, "link": _links(filters)}
         try:
-            counts = band_counts(session, run)
+            counts = band_counts(session, filters)
         except Conflict:
-            return render_template("worklist.html", page=None, runs=runs, run=run, band=band)
+            return render_template("worklist.html", page=None, **shown)
         cursor = request.args.get("cursor") or None
-        page = worklist_page(session, run, band, ITEMS_PER_PAGE, cursor)
+        page = worklist_page(session, filters, ITEMS_PER_PAGE, cursor, system.clock())
         return render_template(
             "worklist.html",
             page=page,
             counts=counts,
+            to_read=count_to_read(session, filters),
             point=operating_point_facts(session, page.checkpoint),
             names=run_names(session, {item.run for item in page.items}),
-            runs=runs,
-            run=run,
-            band=band,
             cursor=cursor,
+            now=system.clock(),
+            **shown,
         )
+
+
+def _links(filters: Filters) -> Any:
+    """A function that gives the address of this list, or of another endpoint under its filters, with some changed."""
+
+    def link(endpoint: str = "worklist-pages.worklist", **changes: Any) -> str:
+        return url_for(endpoint, **{**filters.query(), **changes})
+
+    return link

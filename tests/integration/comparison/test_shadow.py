@@ -7,7 +7,7 @@ from screening import audit, checkpoints
 from screening.database.engine import Database
 from screening.database.tables import Job, Prediction, Run
 from screening.runs.progress import progress_of
-from screening.worklist import band_counts, whole_worklist, worklist_page
+from screening.worklist import Filters, band_counts, whole_worklist, worklist_page
 from tests.integration.comparison.pairs import add_predictions, scan_id, two_checkpoints
 from tests.integration.test_ledger import NOW
 
@@ -61,8 +61,8 @@ def test_a_run_page_is_of_the_checkpoint_of_the_run(shadowed: tuple[Database, in
         with database.write() as session:
             checkpoints.activate(session, NOW, activated, "admin")
         with database.read() as session:
-            earlier = worklist_page(session, session.get_one(Run, first))
-            later = worklist_page(session, session.get_one(Run, second))
+            earlier = worklist_page(session, Filters(run=first))
+            later = worklist_page(session, Filters(run=second))
             progress = progress_of(session, NOW, session.get_one(Run, second))
         assert [item.probability for item in earlier.items] == [0.9, 0.6, 0.1]
         assert [item.probability for item in later.items] == [0.99, 0.95, 0.45, 0.1]

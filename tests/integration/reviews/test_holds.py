@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from screening.clock import utc_now
 from screening.database.engine import Database
@@ -45,6 +46,15 @@ def test_renewing_moves_the_end_and_not_the_beginning(held: Database) -> None:
     with held.write() as session:
         renewed = take(session, LATER, SCAN, "Ann", 60)
         assert (renewed.held_since, renewed.held_until) == (NOW, LATER + timedelta(seconds=60))
+
+
+def test_renewing_costs_one_statement(held: Database) -> None:
+    statements: list[str] = []
+    with held.write() as session:
+        session.connection()
+        event.listen(held.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+        take(session, LATER, SCAN, "Ann", 60)
+    assert [statement.split()[0] for statement in statements] == ["INSERT"]
 
 
 def test_a_hold_that_has_ended_is_anybodys(held: Database) -> None:

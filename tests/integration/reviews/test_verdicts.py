@@ -7,9 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from screening.audit import recent
+from screening.checkpoints import operating_point
 from screening.database.engine import Database
 from screening.database.review_tables import Review
-from screening.database.tables import OperatingPointChange
 from screening.errors import Conflict, NotFound, Refused
 from screening.reviews.verdicts import record, reviews_of, seen_by, withdraw
 from screening.runs.lifecycle import open_run
@@ -39,17 +39,7 @@ def test_a_verdict_keeps_what_the_reader_was_shown(session: Session) -> None:
     kept = record(session, NOW, FLAGGED, "Ann", "no_fracture", "  an old one ", 0.0, "one")
     assert (kept.checkpoint_id, kept.probability, kept.threshold, kept.sampled) == ("one", 0.9, 0.5, False)
     assert (kept.comment, kept.reviewed_at) == ("an old one", NOW)
-    session.add(
-        OperatingPointChange(
-            checkpoint_id="one",
-            name="s95",
-            threshold=0.1,
-            likely_threshold=0.7,
-            reason="catch more",
-            set_by="test",
-            set_at=NOW,
-        )
-    )
+    operating_point(session, "one").threshold = 0.1
     assert decide(session, FLAGGED, "Ben").threshold == 0.1
     assert session.get_one(Review, kept.id).threshold == 0.5
     unscreened = decide(session, UNSCREENED, "Ann", "poor_quality")

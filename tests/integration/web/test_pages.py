@@ -116,7 +116,7 @@ def test_pages_of_a_run_and_its_results(portal: Portal) -> None:
     listed = browser.get(f"/worklist?run={run}").text
     assert listed.index("high.png") < listed.index("low.png")
     assert "0.99" in listed, "0.999 must not be shown as certain"
-    scan = re.search(r'href="(/scans/[0-9a-f]+)"', listed)
+    scan = re.search(r'href="(/scans/[0-9a-f]+)[?"]', listed)
     assert scan
     viewer = browser.get(scan.group(1))
     assert viewer.status_code == 200

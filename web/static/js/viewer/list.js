@@ -39,15 +39,6 @@ function around({ links, back, more }, number, previous, behind) {
   return { number, total: links.length, previous, ahead: links.slice(behind), back, open: Boolean(more) };
 }
 
-// Opened by a link that carries the filters, in a tab that never saw the list: the list is looked up.
-export async function findList(path) {
-  const back = `/worklist${location.search}`;
-  const found = await page(back);
-  const links = linksOf(found);
-  if (!links.some((link) => pathOf(link) === path)) return;
-  sessionStorage.setItem(KEY, JSON.stringify({ links, back, more: nextOf(found) }));
-}
-
 const nextOf = (root) => root.querySelector('a[rel="next"]')?.getAttribute("href") ?? null;
 
 // Adds the list's next page. It begins behind the last scan by key, so what was read since has moved nothing.

@@ -4,7 +4,7 @@ import { localTimes } from "../times.js";
 import { fetchThese, open } from "./ahead.js";
 import { hold } from "./hold.js";
 import { onKeys } from "./keys.js";
-import { findList, loadMore, placeOf } from "./list.js";
+import { loadMore, placeOf } from "./list.js";
 import { mountPicture } from "./mount.js";
 import { decide, withdraw } from "./server.js";
 import { say, undoable } from "./said.js";
@@ -47,18 +47,27 @@ function mount() {
   showPlace();
 }
 
+// The address that a step leads to: as the list has it that the reader came from, or as the server looked it up.
+function stepTo(id) {
+  return document.getElementById(id).getAttribute("href");
+}
+
 // Where the scan stands in the list, and what lies around it; asks for the list's next page before it is needed.
 async function showPlace() {
   const path = location.pathname;
-  if (!placeOf(path) && location.search) await findList(path).catch(() => {});
   const draw = () => {
-    const place = location.pathname === path ? placeOf(path) : null;
-    if (!place) return null;
+    if (location.pathname !== path) return null;
     const root = document.getElementById("viewer");
+    const place = placeOf(path);
+    if (!place) {
+      fetchThese([stepTo("next"), root.dataset.after].filter(Boolean));
+      return null;
+    }
     for (const [id, href] of [["previous", place.previous], ["next", place.ahead[0]]]) {
       const link = root.querySelector(`#${id}`);
       link.hidden = !href;
       if (href) link.href = href;
+      else link.removeAttribute("href");
     }
     root.querySelector("#back").href = place.back;
     const number = place.number ? ` ${place.number} of` : "";
@@ -105,12 +114,12 @@ async function go(href, { push = true } = {}) {
 }
 
 function next() {
-  const href = placeOf(location.pathname)?.ahead[0];
+  const href = stepTo("next");
   if (href) go(href);
 }
 
 function previous() {
-  const href = placeOf(location.pathname)?.previous;
+  const href = stepTo("previous");
   if (href) go(href);
 }
 
@@ -133,7 +142,7 @@ async function judge(verdict) {
     busy = false;
   }
   say(`${word}: ${name}.`, { scan, review: review.id, href: at });
-  const following = placeOf(location.pathname)?.ahead[0];
+  const following = stepTo("next");
   await go(following ?? at, { push: Boolean(following) });
   if (!following && placeOf(location.pathname)) say(`${word}: ${name}. It was the last of this list.`);
 }

@@ -12,7 +12,7 @@ from screening.database.tables import Job, OperatingPointChange, Prediction, Run
 from screening.errors import Conflict, Refused
 from screening.runs.admission import StoredFile, admit_scan
 from screening.runs.lifecycle import open_run, submit_run
-from screening.worklist import BandCounts, WorklistItem, band_counts, whole_worklist, worklist_page
+from screening.worklist import BandCounts, Filters, WorklistItem, band_counts, whole_worklist, worklist_page
 from tests.integration.test_ledger import NOW, add_checkpoint
 
 
@@ -63,10 +63,10 @@ def screened(database: Database) -> Iterator[Database]:
     yield database
 
 
-def all_pages(session: Session, run: Run | None, limit: int, band: BandFilter | None = None) -> list[WorklistItem]:
+def all_pages(session: Session, run: int | None, limit: int, band: BandFilter | None = None) -> list[WorklistItem]:
     items, cursor = [], None
     while True:
-        page = worklist_page(session, run, band, limit, cursor)
+        page = worklist_page(session, Filters(run=run, band=band), limit, cursor)
         assert len(page.items) <= limit
         items += page.items
         cursor = page.next
@@ -78,13 +78,13 @@ def all_pages(session: Session, run: Run | None, limit: int, band: BandFilter | 
 @pytest.mark.parametrize("of_run", [True, False])
 def test_every_page_size_gives_the_whole_list_in_one_order(screened: Database, limit: int, of_run: bool) -> None:
     with screened.read() as session:
-        run = session.get_one(Run, 1) if of_run else None
+        run = 1 if of_run else None
         items = all_pages(session, run, limit)
         assert len(items) == len({item.scan for item in items}) == (35 if of_run else 40)
         assert [item.band for item in items[:5]] == ["must_look"] * 5
         probabilities = [item.probability or 0 for item in items[5:]]
         assert probabilities == sorted(probabilities, reverse=True)
-        assert items == list(whole_worklist(session, run))
+        assert items == list(whole_worklist(session, Filters(run=run)))
 
 
 @pytest.mark.parametrize("limit", [1, 4, 100])
@@ -126,7 +126,7 @@ def test_what_could_not_be_screened_says_why(screened: Database) -> None:
 def test_a_new_operating_point_applies_at_once(screened: Database) -> None:
     with screened.read() as session:
         assert band_counts(session) == BandCounts(must_look=5, likely=9, possible=8, not_flagged=18)
-        flagged = list(whole_worklist(session, band="flagged"))
+        flagged = list(whole_worklist(session, Filters(band="flagged")))
         assert len(flagged) == band_counts(session).flagged == 17
         assert min(item.probability or 0 for item in flagged) >= 0.5
     with screened.write() as session:
@@ -143,7 +143,7 @@ def test_a_new_operating_point_applies_at_once(screened: Database) -> None:
         )
     with screened.read() as session:
         assert band_counts(session) == BandCounts(must_look=5, likely=13, possible=17, not_flagged=5)
-        assert len(list(whole_worklist(session, band="not_flagged"))) == 5
+        assert len(list(whole_worklist(session, Filters(band="not_flagged")))) == 5
 
 
 def test_over_all_runs_a_scan_is_listed_once_under_its_latest_run(screened: Database) -> None:

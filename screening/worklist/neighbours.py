@@ -1,0 +1,78 @@
+"""From one scan to the next through a filtered list, whether or not the scan itself still stands in it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from screening.database.review_tables import Hold
+from screening.database.tables import Job, Prediction
+from screening.worklist.filters import Filters
+from screening.worklist.parts import Key, Row, around
+from screening.worklist.sections import NOT_SCREENED, Listed, listed, sample_rank, speaking_job
+
+AHEAD = 2
+_LOOKED_AT = 20
+"""How many rows are looked at each way: other names of the same scan, and in the queue scans that others hold, are
+passed over."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Scan ids. `following` has at most two, the nearest first, so that a viewer can fetch them ahead."""
+
+    previous: str | None
+    following: tuple[str, ...]
+
+
+def neighbours(session: Session, filters: Filters, scan: str, now: datetime) -> Neighbours:
+    """What stands before and behind this scan. In the reading queue, scans that another reader holds are passed over.
+
+    A scan keeps its place by its key, so the way goes on from a scan that was just reviewed and so left the queue.
+    Nothing is found for a scan that has neither a result nor a reason why there is none. Raises as worklist_page does.
+    """
+    found = listed(session, filters)
+    here = _place_of(session, found, scan)
+    if here is None:
+        return Neighbours(None, ())
+    before, behind = around(session, found.sections, here, _LOOKED_AT, _LOOKED_AT)
+    passed = {scan}
+    if filters.to_read:
+        passed |= _held_by_others(session, filters, [row.scan for row in (*before, *behind)], now)
+    earlier = [row.scan for row in before if row.scan not in passed]
+    later = list(dict.fromkeys(row.scan for row in behind if row.scan not in passed))
+    return Neighbours(earlier[0] if earlier else None, tuple(later[:AHEAD]))
+
+
+def _place_of(session: Session, found: Listed, scan: str) -> Row | None:
+    filters, last = found.filters, len(found.sections) - 1
+    probability = session.scalar(
+        select(Prediction.probability).where(Prediction.scan_id == scan, Prediction.checkpoint_id == found.checkpoint)
+    )
+    job = _job_of(session, found, scan)
+    if probability is None:
+        if job is None or filters.band not in (None, "must_look"):
+            return None
+        return Row(0, 0, (job,), -float(job), scan, job, None)
+    if filters.band == "must_look" or (filters.run is not None and job is None):
+        return None
+    of_job: Key = () if filters.run is None else (job,)
+    if filters.to_read and probability < found.point.threshold:
+        rank = sample_rank(scan, filters.sample_rate, found.point.threshold)
+        return Row(last, 1, (scan, *of_job), rank, scan, job, probability)
+    return Row(last, 0, (probability, scan, *of_job), probability, scan, job, probability)
+
+
+def _job_of(session: Session, found: Listed, scan: str) -> int | None:
+    """The job that speaks for the scan here: of the run, or over all runs."""
+    if found.filters.run is not None:
+        in_run = select(Job.id).where(Job.scan_id == scan, Job.run_id == found.filters.run)
+        return session.scalar(in_run.order_by(Job.id.desc()).limit(1))
+    speaks = select(Job.id).where(Job.id == speaking_job(found.checkpoint, scan), Job.state.in_(NOT_SCREENED))
+    return session.scalar(speaks)
+
+
+def _held_by_others(session: Session, filters: Filters, scans: list[str], now: datetime) -> set[str]:
+    held = select(Hold.scan_id).where(Hold.scan_id.in_(scans), Hold.held_until > now, Hold.reader != filters.reader)
+    return set(session.scalars(held))

@@ -1,0 +1,191 @@
+"""What a worklist is made of, under given filters: the plain list, and the reading queue with its random sample.
+
+In the queue a sampled scan stands at a rank that its id alone decides: ids are hashes, so the sample is spread evenly
+over the ranks of what is flagged, the same at every look, and where a scan stands tells nothing about it. The rank
+falls as the id rises, so that the sample is read by key along an index like every other part.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, func, null, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from screening.checkpoints import active, operating_point
+from screening.database.states import JobState
+from screening.database.tables import Job, OperatingPointChange, Prediction, Run, Scan
+from screening.reviews.sampling import sample_bound
+from screening.runs.lifecycle import get_run
+from screening.worklist.filters import (
+    Filters,
+    in_run,
+    job_conditions,
+    lacks,
+    review_conditions,
+    scan_conditions,
+)
+from screening.worklist.parts import Part, Section
+
+NOT_SCREENED = (JobState.REJECTED, JobState.FAILED)
+_BEHIND_EVERY_ID = "g"
+_ID_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list to be read: of which checkpoint, under which filters and thresholds, and its sections in order."""
+
+    checkpoint: str
+    filters: Filters
+    point: OperatingPointChange
+    sections: tuple[Section, ...]
+
+
+def listed(session: Session, filters: Filters) -> Listed:
+    """Raises NotFound for an unknown run, Conflict where no checkpoint is active."""
+    checkpoint = active(session).id if filters.run is None else get_run(session, filters.run).checkpoint_id
+    point = operating_point(session, checkpoint)
+    first, then = _must_look_part(checkpoint, filters), _ranked_parts(checkpoint, filters, point)
+    if filters.band == "must_look":
+        return Listed(checkpoint, filters, point, ((first,),))
+    return Listed(checkpoint, filters, point, (then,) if filters.band else ((first,), then))
+
+
+def must_look(checkpoint: str, filters: Filters) -> Select[*tuple[Any, ...]]:
+    """Jobs without a result. Over all runs a scan is listed once, under the job that speaks for it."""
+    screened = select(Prediction.id).where(Prediction.scan_id == Job.scan_id, Prediction.checkpoint_id == checkpoint)
+    statement: Select[*tuple[Any, ...]] = select(
+        Job.scan_id.label("scan"), Job.id.label("job"), null().label("probability")
+    ).where(Job.state.in_(NOT_SCREENED), lacks(screened), *review_conditions(filters, Job.scan_id))
+    of_scan = scan_conditions(filters, Scan)
+    if of_scan:
+        statement = statement.join(Scan, Scan.id == Job.scan_id).where(*of_scan)
+    if filters.run is not None:
+        return statement.where(*job_conditions(filters, Job))
+    return statement.where(_speaks(checkpoint))
+
+
+def ranked(checkpoint: str, filters: Filters) -> Select[*tuple[Any, ...]]:
+    """Screened scans; in a run once for each name that a scan has there."""
+    job = Job.id if filters.run is not None else cast(null(), Integer)
+    statement: Select[*tuple[Any, ...]] = select(
+        Prediction.scan_id.label("scan"), job.label("job"), Prediction.probability.label("probability")
+    ).where(Prediction.checkpoint_id == checkpoint, *review_conditions(filters, Prediction.scan_id))
+    if filters.run is not None:
+        statement = statement.join(Job, Job.scan_id == Prediction.scan_id).where(*job_conditions(filters, Job))
+    of_scan = scan_conditions(filters, Scan)
+    if of_scan or filters.by_study:
+        statement = statement.join(Scan, Scan.id == Prediction.scan_id).where(*of_scan)
+    return statement.where(_stands_for_its_study(checkpoint, filters)) if filters.by_study else statement
+
+
+def in_band(band: str | None, point: OperatingPointChange) -> list[ColumnElement[bool]]:
+    """A band of the screened as conditions on the probability."""
+    at_least = {"likely": point.likely_threshold, "possible": point.threshold, "flagged": point.threshold}
+    below = {"possible": point.likely_threshold, "not_flagged": point.threshold}
+    conditions = []
+    if band in at_least:
+        conditions.append(Prediction.probability >= at_least[band])
+    if band in below:
+        conditions.append(Prediction.probability < below[band])
+    return conditions
+
+
+def speaking_job(checkpoint: str, scan_id: Any) -> Any:
+    """Over all runs a scan is listed once, under the latest job that it has: of this checkpoint's runs, if in any.
+
+    Jobs for another checkpoint, which is only tried on the archive, must neither hide what could not be screened nor
+    speak of it. One look at the jobs of one scan, whatever else is in the table.
+    """
+    job, run = aliased(Job), aliased(Run)
+    own = case((run.checkpoint_id == checkpoint, 1), else_=0)
+    latest = select(job.id).join(run, run.id == job.run_id).where(job.scan_id == scan_id)
+    return latest.order_by(own.desc(), job.id.desc()).limit(1).scalar_subquery()
+
+
+def _speaks(checkpoint: str) -> ColumnElement[bool]:
+    """Whether this job is the one that speaks for its scan: no other one goes before it."""
+    other = Job.__table__.alias("other")
+    runs = select(Run.id).where(Run.checkpoint_id == checkpoint)
+    own, others = Job.run_id.in_(runs), other.c.run_id.in_(runs)
+    goes_before = or_(and_(others, ~own), and_(other.c.id > Job.id, or_(others, ~own)))
+    return lacks(select(other.c.id).where(other.c.scan_id == Job.scan_id, goes_before))
+
+
+def sampled(checkpoint: str, filters: Filters, point: OperatingPointChange) -> Select[*tuple[Any, ...]]:
+    """The scans that are not flagged and are read all the same."""
+    return ranked(checkpoint, filters).where(
+        Prediction.probability < point.threshold, Prediction.scan_id < sample_bound(filters.sample_rate)
+    )
+
+
+def sample_rank(scan: str, rate: float, threshold: float) -> float:
+    """Where a sampled scan stands among the flagged: from 1 for the first of ids down to the threshold for the last."""
+    share = int(scan[:_ID_DIGITS], 16) / 16**_ID_DIGITS
+    return 1 - (1 - threshold) * min(1.0, share / rate) if rate else 0.0
+
+
+def _sample_key(rank: float, rate: float, threshold: float) -> str:
+    """The id whose scan would stand at this rank."""
+    share = rate * (1 - rank) / (1 - threshold) if threshold < 1 else 0.0
+    steps = round(share * 16**_ID_DIGITS)
+    return f"{steps:0{_ID_DIGITS}x}" if steps < 16**_ID_DIGITS else _BEHIND_EVERY_ID
+
+
+def _must_look_part(checkpoint: str, filters: Filters) -> Part:
+    return Part(
+        must_look(checkpoint, filters),
+        {"job": Job.id},
+        falling=False,
+        rank=lambda row: -float(row.job),
+        behind=lambda rank: (round(-rank),),
+    )
+
+
+def _ranked_parts(checkpoint: str, filters: Filters, point: OperatingPointChange) -> Section:
+    key: dict[str, Any] = {"probability": Prediction.probability, "scan": Prediction.scan_id}
+    if filters.run is not None:
+        key["job"] = Job.id
+
+    def behind(rank: float) -> tuple[Any, ...]:
+        return (rank, "", 0)[: len(key)]
+
+    band = "flagged" if filters.to_read else filters.band
+    statement = ranked(checkpoint, filters).where(*in_band(band, point))
+    whole = Part(statement, key, falling=True, rank=lambda row: float(row.probability), behind=behind)
+    if not filters.to_read:
+        return (whole,)
+    rate, threshold = filters.sample_rate, point.threshold
+    sample_key: dict[str, Any] = {"scan": Prediction.scan_id}
+    if filters.run is not None:
+        sample_key["job"] = Job.id
+    sample = Part(
+        sampled(checkpoint, filters, point),
+        sample_key,
+        falling=False,
+        rank=lambda row: sample_rank(row.scan, rate, threshold),
+        behind=lambda rank: (_sample_key(rank, rate, threshold), 0)[: len(sample_key)],
+    )
+    return (whole, sample)
+
+
+def _stands_for_its_study(checkpoint: str, filters: Filters) -> ColumnElement[bool]:
+    """No other scan of the study, under the same filters but the band, has a higher place in the list."""
+    other, view = aliased(Prediction), aliased(Scan)
+    higher = or_(
+        other.probability > Prediction.probability,
+        and_(other.probability == Prediction.probability, other.scan_id > Prediction.scan_id),
+    )
+    conditions = [*scan_conditions(filters, view), *review_conditions(filters, view.id)]
+    if filters.run is not None:
+        conditions.append(in_run(filters, view.id))
+    views = select(view.id).where(
+        view.study == Scan.study, other.scan_id == view.id, other.checkpoint_id == checkpoint, higher, *conditions
+    )
+    return or_(Scan.study.is_(None), lacks(views.correlate(Scan, Prediction)))
+
+
+def count_up_to(session: Session, statement: Select[*tuple[Any, ...]], most: int) -> int:
+    """How many rows a statement gives, or `most` + 1 for more than `most`: counting never reads a whole archive."""
+    bounded = statement.order_by(None).limit(most + 1).subquery()
+    return session.scalar(select(func.count()).select_from(bounded)) or 0
