@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     max_waiting: int = Field(default=500_000, ge=1, le=100_000_000)
     """Uploads wait while so many pictures of their lane, or of a more urgent one, are not screened yet."""
 
+    keep_originals_days: int = Field(default=0, ge=0, le=36_500)
+    """`screening clean-up` removes originals of screened scans that are older; 0 keeps them for ever."""
+
     engine: EngineKind = "auto"
     form: FormName = "auto"
     checkpoint_dir: Path = Path(__file__).resolve().parent.parent / "checkpoints"

@@ -96,9 +96,9 @@ class Connection:
             wanted_pause = 0.0
             try:
                 answer = self._client.request(method, path, **build())
-                if answer.status_code not in _PASSING or (
-                    answer.status_code not in _ASKED_TO_WAIT and not again_after_doubt
-                ):
+                # An answer that asks to wait leaves no doubt: nothing was done.
+                again = again_after_doubt or answer.status_code in _ASKED_TO_WAIT
+                if answer.status_code not in _PASSING or not again:
                     return _read(answer, self.server)
                 wanted_pause = _retry_after(answer)
                 problem = _problem(answer, self.server)

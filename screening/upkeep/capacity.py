@@ -109,7 +109,7 @@ class Capacity:
 
     def _measure_kept(self) -> int:
         with self._database.read() as session:
-            return int(session.scalar(select(func.sum(Scan.size_bytes))) or 0)
+            return int(session.scalar(select(func.sum(Scan.size_bytes)).where(Scan.original_removed_at.is_(None))) or 0)
 
     def _measure_waiting(self, lane: int) -> int:
         most = self.limits.most_waiting
