@@ -47,11 +47,13 @@ def scan_id_of(sha256: str) -> str:
 
 
 def known_hashes(session: Session, hashes: Sequence[str]) -> set[str]:
-    """Which of these SHA-256 digests are scans of this installation already."""
+    """Which of these SHA-256 digests are scans of this installation whose original it has."""
     known: set[str] = set()
     for start in range(0, len(hashes), HASHES_PER_QUERY):
         part = hashes[start : start + HASHES_PER_QUERY]
-        known.update(session.scalars(select(Scan.sha256).where(Scan.sha256.in_(part))))
+        known.update(
+            session.scalars(select(Scan.sha256).where(Scan.sha256.in_(part), Scan.original_removed_at.is_(None)))
+        )
     return known
 
 
@@ -89,6 +91,13 @@ def admit_scan(
             "facts": {},
         },
     )
+    if not new:
+        # The bytes are in storage again, should they have been removed.
+        session.execute(
+            update(Scan)
+            .where(Scan.id == scan_id, Scan.original_removed_at.is_not(None))
+            .values(original_removed_at=None)
+        )
     new_rendition = _insert_missing(
         session,
         Rendition,
@@ -126,7 +135,7 @@ def admit_scan(
 def admit_known(session: Session, now: datetime, run: Run, sha256: str, name: str) -> Receipted | None:
     """Admit a scan whose bytes the server has, without sending them again; None where it does not have them."""
     scan = session.get(Scan, scan_id_of(sha256))
-    if scan is None or scan.sha256 != sha256:
+    if scan is None or scan.sha256 != sha256 or scan.original_removed_at is not None:
         return None
     return admit_scan(session, now, run, StoredFile(name, sha256, scan.size_bytes, scan.media_type))
 

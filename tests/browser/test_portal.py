@@ -7,7 +7,7 @@ from io import BytesIO
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Live, Watched
 from tests.installation import phantom_png
@@ -195,3 +195,29 @@ def test_signing_out_ends_the_session(live: Live, watched: Watched) -> None:
     page.wait_for_url(f"{live.url}/sign-in")
     page.goto(f"{live.url}/worklist")
     assert page.url.startswith(f"{live.url}/sign-in")
+
+
+def test_an_upload_that_finds_no_room_waits_and_goes_on_by_itself(live: Live, watched: Watched) -> None:
+    page = watched.page
+    refusals: list[str] = []
+
+    def refuse_twice(route: Route) -> None:
+        if len(refusals) == 2:
+            route.continue_()
+            return
+        refusals.append(route.request.url)
+        problem = {"status": 507, "code": "storage_full", "detail": "The server has room for 0 MB more."}
+        route.fulfill(
+            status=507, content_type="application/problem+json", headers={"Retry-After": "2"}, body=json.dumps(problem)
+        )
+
+    page.route("**/api/v1/runs/*/files", refuse_twice)
+    page.goto(f"{live.url}/runs/new")
+    drop(page, {"late.png": phantom_png(6000)})
+    page.click("#start")
+    expect(page.locator("#list")).to_contain_text("waiting: The server has room for 0 MB more.")
+    expect(page.locator("#open")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#legend")).to_contain_text("received 1 · known already 0 · rejected 0 · not sent 0")
+    # The browser itself complains of every answer with such a status.
+    assert [text for text in watched.complaints if "507" not in text] == []
+    watched.complaints.clear()

@@ -1,13 +1,12 @@
 """The system page: processes, queues, database, storage, and for administrators the audit trail."""
 
-import shutil
-
 from flask import Blueprint, render_template
 from sqlalchemy import func, select
 
 from screening import audit, workers
 from screening.database.states import WorkState
 from screening.database.tables import Container, Job, Prediction, Rendition, Scan
+from screening.upkeep.capacity import oldest_waiting_s
 from web import current
 from web.access import may
 from web.broker import queue_depths
@@ -43,7 +42,8 @@ def status() -> str:
             totals=totals,
             database=system.database.url.get_backend_name(),
             storage="S3" if settings.storage_url.startswith("s3") else "local folder",
-            free=shutil.disk_usage(settings.data_dir).free if settings.data_dir.is_dir() else None,
+            space=system.capacity.space(),
+            oldest_waiting=oldest_waiting_s(session, system.clock()),
             settings=settings,
             drift=latest_drift(),
             events=audit.recent(session, EVENTS_SHOWN) if may("administrator") else [],

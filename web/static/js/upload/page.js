@@ -66,6 +66,7 @@ function show() {
 function speed(sent, bytes, done) {
   if (started === null || submitted || done === items.length) return "";
   if (queue.paused) return "paused";
+  if (queue.held) return `waiting: ${queue.held}`;
   const seconds = (performance.now() - started) / 1000;
   if (seconds < 2 || !sent) return "";
   const left = Math.round(((bytes - sent) / sent) * seconds);

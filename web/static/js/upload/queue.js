@@ -17,6 +17,7 @@ export function makeQueue(items, changed) {
   let asking = false;
   let senders = 0;
   let nextToAsk = 0;
+  let held = null; // why the server wants us to wait, in its own words
   const toSend = [];
 
   function settle(item, state, reason) {
@@ -91,9 +92,27 @@ export function makeQueue(items, changed) {
           item.sent = Math.min(loaded, item.file.size);
           changed();
         });
+        held = null;
         settle(item, receipt.status, receipt.reason);
         return;
       } catch (error) {
+        if (error instanceof Refusal && error.wait) {
+          // Not a failed try: the server says when to come again, and is asked for as long as it says so.
+          attempt = 0;
+          held = error.message;
+          item.state = "waiting";
+          item.reason = error.message;
+          item.sent = 0;
+          changed();
+          await sleep(1000 * error.wait);
+          if (paused) {
+            toSend.unshift(item);
+            return;
+          }
+          item.state = "sending";
+          item.reason = null;
+          continue;
+        }
         const passing = error instanceof Refusal && error.passing;
         if (!passing || attempt === TRIES) {
           settle(item, "broken", error.message);
@@ -133,6 +152,9 @@ export function makeQueue(items, changed) {
     },
     get paused() {
       return paused;
+    },
+    get held() {
+      return held;
     },
     get idle() {
       return !asking && senders === 0 && items.every((item) => ended.has(item.state));
