@@ -38,6 +38,8 @@ class Progress:
     """Jobs that ended per second, over the last 20 seconds (or since the run began, where that is less)."""
     eta_s: float | None
     oldest_waiting_s: float | None
+    waiting_since: datetime | None
+    """When the job that waits longest came; `oldest_waiting_s` is its age."""
 
     @property
     def flagged(self) -> int:
@@ -98,6 +100,7 @@ def progress_of(session: Session, now: datetime, run: Run) -> Progress:
         rate_per_s=rate,
         eta_s=round(unfinished / rate, 1) if rate and unfinished else None,
         oldest_waiting_s=round((now - min(waiting_since)).total_seconds(), 1) if waiting_since else None,
+        waiting_since=min(waiting_since) if waiting_since else None,
     )
 
 

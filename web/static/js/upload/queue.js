@@ -10,6 +10,7 @@ const TRIES = 4;
 const ended = new Set(["accepted", "duplicate", "rejected", "broken"]);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// An item without a file could not be read by the browser: it is listed as not sent, and stays so.
 export function makeQueue(items, changed) {
   const hash = makeHasher();
   let run = null;
@@ -17,6 +18,7 @@ export function makeQueue(items, changed) {
   let asking = false;
   let senders = 0;
   let nextToAsk = 0;
+  let bytesSent = 0;
   const toSend = [];
 
   function settle(item, state, reason) {
@@ -31,8 +33,9 @@ export function makeQueue(items, changed) {
     if (asking) return;
     asking = true;
     while (run !== null && !paused && nextToAsk < items.length) {
-      const group = items.slice(nextToAsk, nextToAsk + GROUP);
-      nextToAsk += group.length;
+      const next = items.slice(nextToAsk, nextToAsk + GROUP);
+      nextToAsk += next.length;
+      const group = next.filter((item) => item.file);
       for (const item of group) {
         item.state = "checking";
         item.sha256 = await hash(item.file);
@@ -88,7 +91,9 @@ export function makeQueue(items, changed) {
       try {
         item.sent = 0;
         const receipt = await send(run, item.name, item.file, (loaded) => {
-          item.sent = Math.min(loaded, item.file.size);
+          const sent = Math.min(loaded, item.file.size);
+          bytesSent += Math.max(0, sent - item.sent);
+          item.sent = sent;
           changed();
         });
         settle(item, receipt.status, receipt.reason);
@@ -122,7 +127,7 @@ export function makeQueue(items, changed) {
     },
     retry() {
       for (const item of items) {
-        if (item.state !== "broken") continue;
+        if (item.state !== "broken" || !item.file) continue;
         item.state = "waiting";
         item.reason = null;
         item.sent = 0;
@@ -130,6 +135,9 @@ export function makeQueue(items, changed) {
       }
       startSenders();
       changed();
+    },
+    get bytesSent() {
+      return bytesSent;
     },
     get paused() {
       return paused;
