@@ -32,6 +32,8 @@ MOVING_STANDS_S = 2.0
 """How long the counts of a run stand in which jobs end."""
 STILL_STANDS_S = 5.0
 """How long they stand while nothing ends: files may have come, and renditions may have become ready."""
+LONGEST_STANDS_S = 30.0
+"""They stand twice as long each time that the same was counted again, up to this, unless files may still come."""
 MOST_KEPT = 500
 FIRST_RESULTS = 8
 PROBLEMS_SHOWN = 12
@@ -85,10 +87,17 @@ class _Kept:
     row: Revision
     moved: Any
     counted_at: float
+    still_s: float
 
     def stands(self, row: Revision, moved: Any) -> bool:
         age = time.monotonic() - self.counted_at
-        return row == self.row and age < (STILL_STANDS_S if moved == self.moved else MOVING_STANDS_S)
+        return row == self.row and age < (self.still_s if moved == self.moved else MOVING_STANDS_S)
+
+    def again(self, view: RunView) -> float:
+        """How long a count stands that found this view after the kept one."""
+        if view.tag != self.view.tag or view.run.submitted_at is None:
+            return STILL_STANDS_S
+        return min(2 * self.still_s, LONGEST_STANDS_S)
 
 
 class RunBoard:
@@ -108,8 +117,9 @@ class RunBoard:
             if kept is not None and kept.stands(row, moved):
                 return kept.view
             view = _look(session, self._system.clock(), get_run(session, run_id))
+        still_s = kept.again(view) if kept else STILL_STANDS_S
         with self._lock:
-            self._kept[run_id] = _Kept(view, row, moved, time.monotonic())
+            self._kept[run_id] = _Kept(view, row, moved, time.monotonic(), still_s)
             self._kept.move_to_end(run_id)
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)

@@ -65,14 +65,17 @@ def progress_of(session: Session, now: datetime, run: Run) -> Progress:
         return int(by_state.get(state, (0, None))[0])
 
     point = operating_point(session, run.checkpoint_id)
+    # The sum keeps SQLite from going through every flagged scan of the installation in the index of probabilities:
+    # the jobs of the run are what is few.
+    probability = Prediction.probability + 0.0
     flagged, likely = session.execute(
-        select(func.count(), func.count().filter(Prediction.probability >= point.likely_threshold))
+        select(func.count(), func.count().filter(probability >= point.likely_threshold))
         .select_from(Job)
         .join(Prediction, (Prediction.scan_id == Job.scan_id) & (Prediction.checkpoint_id == run.checkpoint_id))
         .where(
             Job.run_id == run.id,
             Job.state == JobState.SCREENED,
-            Prediction.probability >= point.threshold,
+            probability >= point.threshold,
         )
     ).one()
     refused = session.scalar(select(func.count()).where(Receipt.run_id == run.id, Receipt.status == "rejected"))

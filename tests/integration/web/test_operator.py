@@ -1,4 +1,4 @@
-"""What an operator works with: polling that costs little, receipts, unfinished uploads, lanes, states, the audit trail."""
+"""What an operator works with: cheap polling, receipts, unfinished uploads, lanes, states, the audit trail."""
 
 import csv
 import io
