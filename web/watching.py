@@ -34,12 +34,26 @@ class LatestDrift:
                 self._lock.release()
         return self._drift
 
+    @property
+    def known(self) -> Drift | None:
+        """What was counted last, without counting."""
+        return self._drift
+
     def _is_old(self) -> bool:
         return self._counted_at is None or time.monotonic() - self._counted_at > KEPT_S
 
 
 def latest_drift() -> Drift | None:
     """None where no checkpoint is active. At most ten minutes old."""
-    extensions = current_app.extensions
-    latest: LatestDrift = extensions.setdefault(EXTENSION, LatestDrift(current.system()))
-    return latest.get()
+    return _latest().get()
+
+
+def drift_warnings() -> list[str]:
+    """Those of the last count of this process, whenever that was; none before the first."""
+    known = _latest().known
+    return known.warnings if known else []
+
+
+def _latest() -> LatestDrift:
+    latest: LatestDrift = current_app.extensions.setdefault(EXTENSION, LatestDrift(current.system()))
+    return latest

@@ -1,6 +1,7 @@
 """Every page of the portal by the application's own map of addresses, so that a new page is never forgotten."""
 
 from flask import Flask
+from playwright.sync_api import APIResponse
 from sqlalchemy import select
 
 from screening.database.schedule_tables import Schedule
@@ -51,3 +52,8 @@ def every_page(app: Flask, values: dict[str, object]) -> tuple[dict[str, str], l
         else:
             unknown.append(rule.rule)
     return dict(sorted(pages.items(), key=lambda item: item[1])), unknown
+
+
+def is_page(answer: APIResponse) -> bool:
+    """Whether it is a whole page, and not a download or a part of a page."""
+    return answer.headers["content-type"].startswith("text/html") and answer.text().startswith("<!doctype html")
