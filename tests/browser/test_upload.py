@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import hashlib
 import io
 import os
 import re
@@ -21,13 +22,16 @@ LONG_MS = 180_000
 
 @pytest.fixture(scope="module")
 def radiographs(shared_data: Path) -> list[Path]:
+    """X-rays of different contents: the data set has a few twins."""
     folder = shared_data / "fracatlas" / "images"
-    files = sorted(folder.glob("*.jpg"))[:REAL_FILES]
-    if len(files) < REAL_FILES:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{folder} has only {len(files)} X-rays, and CI must have {REAL_FILES}")
-        pytest.skip(f"{folder} has only {len(files)} X-rays")
-    return files
+    different: dict[str, Path] = {}
+    for file in sorted(folder.glob("*.jpg")):
+        different.setdefault(hashlib.sha256(file.read_bytes()).hexdigest(), file)
+        if len(different) == REAL_FILES:
+            return list(different.values())
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{folder} has only {len(different)} X-rays, and CI must have {REAL_FILES}")
+    pytest.skip(f"{folder} has only {len(different)} X-rays")
 
 
 def drop_real(page: Page, files: list[Path]) -> None:
@@ -57,9 +61,9 @@ def test_an_upload_is_broken_off_and_gone_on_with(live: Live, watched: Watched, 
     expect(page.locator("#legend")).to_contain_text(f"received {let_through} ·", timeout=LONG_MS)
     expect(page).to_have_title(re.compile(r"^50% · "))
 
-    page.unroute("**/files")
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto(f"{live.url}/runs/new")
+    page.unroute("**/files")
     unfinished = page.locator("#unfinished li", has_text="Archive of Ward 7")
     expect(unfinished).to_contain_text(f"{let_through} scans have arrived")
     unfinished.get_by_role("link").click()
@@ -69,11 +73,11 @@ def test_an_upload_is_broken_off_and_gone_on_with(live: Live, watched: Watched, 
     drop_real(page, radiographs)
     page.click("#start")
     expect(page.locator("#receipt")).to_be_visible(timeout=LONG_MS)
-    rest = REAL_FILES - let_through
-    expect(page.locator("#legend")).to_have_text(
-        f"received {rest} · known already {let_through} · rejected 0 · not sent 0"
-    )
-    assert len(again) == rest
+    expect(page.locator("#legend")).to_contain_text("rejected 0 · not sent 0")
+    received, known = re.findall(r"\d+", page.locator("#legend").inner_text())[:2]
+    assert int(received) + int(known) == REAL_FILES
+    assert let_through <= int(known) <= let_through + 4, "of those on their way when the page closed, some may arrive"
+    assert len(again) == int(received)
 
     # The receipt is of the whole run, whichever visit a file came in.
     assert [page.locator(f"#count-{status}").inner_text() for status in ("accepted", "duplicate", "rejected")] == [
