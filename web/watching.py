@@ -53,14 +53,29 @@ class Latest(Generic[T]):
                 self._lock.release()
         return cast(T, self._counted)
 
+    @property
+    def known(self) -> T | None:
+        """What was counted last, without counting."""
+        return self._counted
+
     def _is_old(self) -> bool:
         return self._counted_at is None or time.monotonic() - self._counted_at > self._kept_s
 
 
 def latest_drift() -> Drift | None:
     """None where no checkpoint is active. At most ten minutes old."""
+    return _drift().get()
+
+
+def drift_warnings() -> list[str]:
+    """Those of the last count of this process, whenever that was; none before the first."""
+    known = _drift().known
+    return known.warnings if known else []
+
+
+def _drift() -> Latest[Drift | None]:
     latest: Latest[Drift | None] = current_app.extensions.setdefault("screening-drift", Latest(current.system(), watch))
-    return latest.get()
+    return latest
 
 
 def latest_scores(checkpoint: str) -> Scores:

@@ -173,22 +173,26 @@ def refuse_file(
     container_id: int | None = None,
 ) -> Receipted:
     """Keep the receipt of a file that was refused at the door; nothing else of it is kept."""
+    if sha256 is None and _refused_before(session, run.id, name, size_bytes):
+        return Receipted(name, None, "rejected", code, reason)
     _add_receipt(session, now, run.id, name, sha256, size_bytes, "rejected", code, reason, None, container_id)
     return Receipted(name, sha256, "rejected", code, reason)
 
 
-def receipts_of(session: Session, run_id: int, after: int = 0, limit: int = 1000) -> Sequence[Receipt]:
-    """Receipts of a run in the order in which the files came."""
-    return session.scalars(
-        select(Receipt).where(Receipt.run_id == run_id, Receipt.id > after).order_by(Receipt.id).limit(limit)
-    ).all()
-
-
-def rejected_receipts(session: Session, run_id: int, limit: int) -> Sequence[Receipt]:
-    """Files of a run that were refused at the door, the first ones first."""
-    return session.scalars(
-        select(Receipt).where(Receipt.run_id == run_id, Receipt.status == "rejected").order_by(Receipt.id).limit(limit)
-    ).all()
+def _refused_before(session: Session, run_id: int, name: str, size_bytes: int) -> bool:
+    """Whether a file without a hash has its receipt: it is sent again by everybody who resumes an upload."""
+    return bool(
+        session.scalar(
+            select(Receipt.id)
+            .where(
+                Receipt.run_id == run_id,
+                Receipt.sha256.is_(None),
+                Receipt.file_name == name,
+                Receipt.size_bytes == size_bytes,
+            )
+            .limit(1)
+        )
+    )
 
 
 def _spec_of(session: Session, run: Run) -> str:

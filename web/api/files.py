@@ -1,8 +1,9 @@
 """Files of a run: which are known, the upload itself, and the receipts."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from flask import request
+from flask import Response, request
 from flask_smorest import Blueprint
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
@@ -12,11 +13,12 @@ from screening.runs.admission import (
     Receipted,
     admit_known,
     known_hashes,
-    receipts_of,
     run_for_admission,
 )
 from screening.runs.intake import Arrival, admit_arrivals, look_at
 from screening.runs.lifecycle import get_run
+from screening.runs.receipts import every_receipt, receipt_counts, receipts_of
+from screening.system import System
 from web import current
 from web.api.schemas import (
     Admitted,
@@ -29,6 +31,7 @@ from web.api.schemas import (
     ReceiptsQuery,
 )
 from web.room import watched_body
+from web.spreadsheets import csv_pieces, csv_response
 from web.uploads import Received, clean_name, receive_files
 
 blueprint = Blueprint("files", __name__, url_prefix="/api/v1/runs/<int:run_id>", description="Files of a run.")
@@ -36,6 +39,7 @@ blueprint = Blueprint("files", __name__, url_prefix="/api/v1/runs/<int:run_id>",
 FILES_PER_TRANSACTION = 50
 MIB = 1 << 20
 RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
+COLUMNS = ("file_name", "status", "reason", "code", "sha256", "size_bytes", "scan_id", "received_at")
 
 
 @blueprint.post("/known")
@@ -151,13 +155,30 @@ def upload(run_id: int) -> Any:
 @blueprint.arguments(ReceiptsQuery, location="query")
 @blueprint.response(200, KeptReceipts)
 @blueprint.alt_response(404, schema=Problem)
-def receipts(query: dict[str, int], run_id: int) -> Any:
+def receipts(query: dict[str, Any], run_id: int) -> Any:
     """Receipts in the order in which the files came, those of files unpacked from archives included."""
     with current.system().database.read() as session:
         get_run(session, run_id)
-        rows = receipts_of(session, run_id, query["after"], query["limit"] + 1)
+        rows = receipts_of(session, run_id, query["after"], query["limit"] + 1, query["status"])
+        counts = receipt_counts(session, run_id)
     page = rows[: query["limit"]]
-    return {"items": page, "next": page[-1].id if len(rows) > len(page) else None}
+    return {"items": page, "next": page[-1].id if len(rows) > len(page) else None, "counts": counts}
+
+
+@blueprint.get("/files.csv")
+@blueprint.response(200, content_type="text/csv")
+@blueprint.alt_response(404, schema=Problem)
+def receipts_csv(run_id: int) -> Response:
+    """Every receipt of the run as CSV, sent as it is read."""
+    system = current.system()
+    with system.database.read() as session:
+        get_run(session, run_id)
+    return csv_response(f"receipts-run-{run_id}.csv", _lines(system, run_id))
+
+
+def _lines(system: System, run_id: int) -> Iterator[str]:
+    with system.database.read() as session:
+        yield from csv_pieces(COLUMNS, every_receipt(session, run_id))
 
 
 def _arrival(received: Received, most_bytes: int) -> Arrival:

@@ -32,6 +32,14 @@ async function post(path, body) {
   return read(answer);
 }
 
+// What became of all files of the run, those of earlier visits included: how many of each status.
+export async function receiptCounts(run) {
+  const answer = await fetch(`/api/v1/runs/${run}/files?limit=1`).catch(() => {
+    throw new Refusal(0, GONE);
+  });
+  return (await read(answer)).counts;
+}
+
 export const openRun = (name, lane) => post("/api/v1/runs", { name, lane });
 export const known = (run, sha256) => post(`/api/v1/runs/${run}/known`, { sha256 });
 export const admit = (run, files) => post(`/api/v1/runs/${run}/admit`, { files });

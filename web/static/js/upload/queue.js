@@ -10,6 +10,7 @@ const TRIES = 4;
 const ended = new Set(["accepted", "duplicate", "rejected", "broken"]);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// An item without a file could not be read by the browser: it is listed as not sent, and stays so.
 export function makeQueue(items, changed) {
   const hash = makeHasher();
   let run = null;
@@ -18,6 +19,7 @@ export function makeQueue(items, changed) {
   let senders = 0;
   let nextToAsk = 0;
   let held = null; // why the server wants us to wait, in its own words
+  let bytesSent = 0;
   const toSend = [];
 
   function settle(item, state, reason) {
@@ -32,8 +34,9 @@ export function makeQueue(items, changed) {
     if (asking) return;
     asking = true;
     while (run !== null && !paused && nextToAsk < items.length) {
-      const group = items.slice(nextToAsk, nextToAsk + GROUP);
-      nextToAsk += group.length;
+      const next = items.slice(nextToAsk, nextToAsk + GROUP);
+      nextToAsk += next.length;
+      const group = next.filter((item) => item.file);
       for (const item of group) {
         item.state = "checking";
         item.sha256 = await hash(item.file);
@@ -89,7 +92,9 @@ export function makeQueue(items, changed) {
       try {
         item.sent = 0;
         const receipt = await send(run, item.name, item.file, (loaded) => {
-          item.sent = Math.min(loaded, item.file.size);
+          const sent = Math.min(loaded, item.file.size);
+          bytesSent += Math.max(0, sent - item.sent);
+          item.sent = sent;
           changed();
         });
         held = null;
@@ -141,7 +146,7 @@ export function makeQueue(items, changed) {
     },
     retry() {
       for (const item of items) {
-        if (item.state !== "broken") continue;
+        if (item.state !== "broken" || !item.file) continue;
         item.state = "waiting";
         item.reason = null;
         item.sent = 0;
@@ -149,6 +154,9 @@ export function makeQueue(items, changed) {
       }
       startSenders();
       changed();
+    },
+    get bytesSent() {
+      return bytesSent;
     },
     get paused() {
       return paused;
