@@ -24,7 +24,7 @@ from screening.runs.lifecycle import get_run
 from screening.runs.progress import Progress, problem_jobs, progress_of
 from screening.runs.receipts import receipts_of
 from screening.system import System
-from screening.worklist import WorklistItem, worklist_page
+from screening.worklist import Filters, WorklistItem, worklist_page
 from web import current
 
 EXTENSION = "screening-run-board"
@@ -134,7 +134,7 @@ def run_board() -> RunBoard:
 
 def _look(session: Session, now: datetime, run: Run) -> RunView:
     progress = progress_of(session, now, run)
-    first = worklist_page(session, run, limit=FIRST_RESULTS, band="flagged").items
+    first = worklist_page(session, Filters(run=run.id, band="flagged"), FIRST_RESULTS).items
     problems = _problems(session, run)
     steady = [value for name, value in vars(progress).items() if name != "oldest_waiting_s"]
     facts: list[Any] = [run.name, run.state, run.lane, run.remark, run.submitted_at, run.finished_at, steady]

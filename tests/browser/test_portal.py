@@ -5,7 +5,6 @@ import json
 import zipfile
 from io import BytesIO
 
-import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Live, Watched

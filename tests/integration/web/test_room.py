@@ -127,5 +127,5 @@ def test_metrics_and_the_system_page_tell_room_and_age(portal: Portal) -> None:
     assert "screening_originals_bytes" in text
     assert 'screening_setting{name="max_waiting"}' in text
     page = api.get("/system").text
-    for words in ("Free space", "Room for uploads", "Oldest waiting"):
+    for words in ("Free space", "Room for uploads", "Longest wait"):
         assert words in page
