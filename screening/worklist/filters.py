@@ -57,6 +57,12 @@ class Filters:
         return {name: value for name, value in given.items() if value is not None}
 
     @property
+    def of_scans(self) -> bool:
+        """Whether something is asked of the scan itself, its jobs and reviews apart."""
+        of_name = self.search is not None and self.run is None
+        return of_name or any((self.received_from, self.received_to, self.body_part))
+
+    @property
     def narrowed(self) -> bool:
         """Whether anything but a band, the reading queue or the grouping was chosen."""
         return bool(self.query().keys() - {"view", "band", "group"})

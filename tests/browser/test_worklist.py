@@ -1,4 +1,4 @@
-"""The worklist as readers use it: filters in the address, the map by mouse and keyboard, the queue, the way through it."""
+"""The worklist as readers use it: filters in the address, the map by mouse and keyboard, the queue and its way."""
 
 import re
 
