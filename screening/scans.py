@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from screening.bands import Band, band_of
@@ -14,6 +14,7 @@ from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Sc
 from screening.errors import NotFound
 
 MOST_JOBS = 200
+MOST_VIEWS = 24
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,20 @@ class ScanPrediction:
     @property
     def band(self) -> Band:
         return band_of(self.probability, self.threshold, self.likely_threshold)
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """Another scan of the same study."""
+
+    scan: str
+    file_name: str
+    body_part: str | None
+    view: str | None
+    laterality: str | None
+    probability: float | None
+    """By the active checkpoint; None where it has not screened the scan."""
+    band: Band | None
 
 
 def get_scan(session: Session, scan_id: str) -> Scan:
@@ -83,6 +98,35 @@ def predictions_of(session: Session, scan_id: str) -> list[ScanPrediction]:
             )
         )
     return predictions
+
+
+def study_of(session: Session, scan: Scan, limit: int = MOST_VIEWS) -> list[StudyView]:
+    """The other scans of this scan's study in the order of arrival, with what the active checkpoint said of them."""
+    if scan.study is None:
+        return []
+    checkpoint = session.scalar(select(Checkpoint.id).where(Checkpoint.active))
+    point = operating_point(session, checkpoint) if checkpoint else None
+    rows = session.execute(
+        select(Scan.id, Scan.file_name, Scan.body_part, Scan.view, Scan.laterality, Prediction.probability)
+        .outerjoin(Prediction, and_(Prediction.scan_id == Scan.id, Prediction.checkpoint_id == checkpoint))
+        .where(Scan.study == scan.study, Scan.id != scan.id)
+        .order_by(Scan.received_at, Scan.id)
+        .limit(limit)
+    )
+    return [
+        StudyView(
+            scan=row.id,
+            file_name=row.file_name,
+            body_part=row.body_part,
+            view=row.view,
+            laterality=row.laterality,
+            probability=row.probability,
+            band=band_of(row.probability, point.threshold, point.likely_threshold)
+            if point and row.probability is not None
+            else None,
+        )
+        for row in rows
+    ]
 
 
 def activation_map(session: Session, scan_id: str, checkpoint_id: str | None) -> tuple[str, bytes]:

@@ -18,6 +18,7 @@ COMMANDS = {
     "checkpoint": ("screening.cli.checkpoint", "List, verify, register and activate checkpoints."),
     "migrate": ("screening.cli.database", "Bring the database to the schema of this release."),
     "doctor": ("screening.cli.doctor", "Check the installation and say what is wrong."),
+    "bench": ("screening.cli.bench", "Measure how fast this machine screens."),
     "health": ("screening.cli.health", "Check one kind of process on this machine, for health checks."),
 }
 """Subcommand: the module whose attribute of the same name (with `_` for `-`) it is, and its line in the help."""

@@ -3,7 +3,7 @@
 from flask import Flask
 from flask_smorest import Api, Blueprint
 
-from web.api import checkpoints, comparisons, files, runs, scans, schedules, status, worklist
+from web.api import checkpoints, comparisons, files, holds, reviews, runs, scans, schedules, status, worklist
 
 PREFIX = "/api/v1"
 
@@ -35,6 +35,8 @@ def register_api(app: Flask) -> None:
         files.blueprint,
         worklist.blueprint,
         scans.blueprint,
+        reviews.blueprint,
+        holds.blueprint,
         checkpoints.blueprint,
         comparisons.blueprint,
         schedules.blueprint,

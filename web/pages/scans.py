@@ -1,29 +1,46 @@
-"""The viewer: one scan on black, with what the networks said of it and where it came from."""
+"""The viewer: one scan on black, what the networks said of it, where it came from, and the reader's verdict."""
 
 from typing import Any
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
 from screening import checkpoints, scans
 from screening.database.states import WorkState
 from screening.errors import Conflict
+from screening.reviews import holds, verdicts
 from screening.worklist import neighbours
 from web import current
+from web.access import needs_role
+from web.api.reviews import decide, take_back
 from web.band_words import band_meaning
 from web.filters import filters_of
 
 blueprint = Blueprint("scan-pages", __name__, url_prefix="/scans")
 
+VERDICT_WORDS = {
+    "fracture": "Fracture",
+    "no_fracture": "No fracture",
+    "unsure": "Unsure",
+    "poor_quality": "Poor quality",
+}
+RENEWALS_PER_HOLD = 3
+"""So many times in the length of a hold the page says that its reader is still there; one or two may get lost."""
+
 
 @blueprint.get("/<string:scan_id>")
 def scan(scan_id: str) -> str:
-    with current.system().database.read() as session:
+    system, reader = current.system(), current.identity().name
+    now = system.clock()
+    with system.database.read() as session:
         found = scans.get_scan(session, scan_id)
         predictions = scans.predictions_of(session, scan_id)
         renditions = scans.renditions_of(session, scan_id)
         jobs = scans.jobs_of(session, scan_id, 20)
+        views = scans.study_of(session, found)
         main = predictions[0] if predictions else None
         point = checkpoints.operating_point_facts(session, main.checkpoint) if main else None
+        reviews, kept_back = verdicts.seen_by(verdicts.reviews_of(session, scan_id), reader)
+        held = holds.holder(session, now, scan_id)
     return render_template(
         "scan.html",
         scan=found,
@@ -33,8 +50,44 @@ def scan(scan_id: str) -> str:
         shown=next((r for r in renditions if r.state == WorkState.READY), None),
         problem=next((job.problem for job in jobs if job.problem), None),
         jobs=jobs,
+        views=views,
+        own=next((review for review in reviews if review.reader == reader), None),
+        others=[review for review in reviews if review.reader != reader],
+        kept_back=kept_back,
+        held=held if held and held.reader != reader else None,
+        held_for_s=(now - held.held_since).total_seconds() if held else None,
+        renew_s=system.settings.hold_s / RENEWALS_PER_HOLD,
+        verdict_words=VERDICT_WORDS,
+        filters=_filters(),
         steps=_steps(scan_id),
     )
+
+
+def _filters() -> str:
+    """The worklist's filters as they stand in the address: the viewer hands them on and knows nothing of them."""
+    query = request.query_string.decode("ascii", "ignore")
+    return f"?{query}" if query else ""
+
+
+@blueprint.post("/<string:scan_id>/reviews")
+@needs_role("reader")
+def review(scan_id: str) -> Response:
+    """The verdict as a plain form, where no script runs."""
+    made = decide(scan_id, request.form.get("verdict", ""), request.form.get("comment"), request.form.get("checkpoint"))
+    flash(f"Recorded: {VERDICT_WORDS[made.verdict].lower()}.")
+    return _back(scan_id)
+
+
+@blueprint.post("/<string:scan_id>/reviews/<int:review_id>/withdraw")
+@needs_role("reader")
+def withdraw(scan_id: str, review_id: int) -> Response:
+    taken_back = take_back(scan_id, review_id)
+    flash(f"Withdrawn: {VERDICT_WORDS[taken_back.verdict].lower()}.")
+    return _back(scan_id)
+
+
+def _back(scan_id: str) -> Response:
+    return redirect(url_for("scan-pages.scan", scan_id=scan_id) + _filters())  # type: ignore[return-value]
 
 
 def _steps(scan_id: str) -> dict[str, str]:

@@ -49,7 +49,7 @@ def page_of_scan(portal: Portal, probability: float) -> str:
 )
 def test_the_viewer_says_what_a_band_means(portal: Portal, probability: float, word: str, meaning: str) -> None:
     page = html.unescape(page_of_scan(portal, probability))
-    verdict = page[page.index('id="verdict"') : page.index("<h3>Picture</h3>")]
+    verdict = page[page.index('id="verdict"') : page.index(">Picture</h2>")]
     assert f"</svg>{word}</span>" in verdict
     assert meaning in verdict
     assert f"{probability:.3f} on a scale from 0 to 1: possible from 0.500, likely from 0.750" in verdict

@@ -1,14 +1,6 @@
 // On every page: times in the reader's own zone, questions before what cannot be undone, filters that send themselves.
 
-const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-
-export function localTimes(root) {
-  for (const element of root.querySelectorAll("time[datetime]")) {
-    const moment = new Date(element.dateTime);
-    element.textContent = format.format(moment);
-    element.title = moment.toISOString();
-  }
-}
+import { localTimes } from "./times.js";
 
 localTimes(document);
 document.addEventListener("htmx:afterSettle", () => localTimes(document));

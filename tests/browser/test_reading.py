@@ -1,0 +1,299 @@
+"""Reading as readers do it: by keyboard alone, scan after scan, with undo, and beside another reader."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import select
+
+from screening.accounts import add_user, issue_sign_in_link
+from screening.clock import utc_now
+from screening.database.review_tables import Hold, Review
+from tests.browser.conftest import Live, Watched, watch
+from tests.installation import phantom_png
+
+SCANS = 13
+FETCHED = """
+(scan) => performance.getEntriesByType("resource").some(({ name }) => name.endsWith(`${scan}/display.jpg`))
+"""
+SHORTENED = """
+async (run) => {
+  const { next } = await (await fetch(`/api/v1/worklist?run=${run}&limit=2`)).json();
+  const list = JSON.parse(sessionStorage.worklist);
+  const more = `/worklist?run=${run}&cursor=${next}`;
+  const links = [list.links[0], ...list.links.slice(0, 2)];
+  sessionStorage.worklist = JSON.stringify({ ...list, links, more });
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def worklist(live: Live) -> str:
+    """The address of the worklist of a screened run that nobody has read."""
+    run = live.installation.open_run("to be read")
+    for number in range(SCANS):
+        live.installation.upload(run, f"hand_{number}.png", phantom_png(7000 + number))
+    live.installation.submit(run)
+    live.installation.wait_complete(run)
+    return f"{live.url}/worklist?run={run}"
+
+
+@pytest.fixture
+def second(live: Live, chromium: Browser) -> Iterator[Watched]:
+    """Another reader, in a browser of their own."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    with live.installation.system.database.write() as session:
+        person = add_user(session, utc_now(), f"A. K. {utc_now():%H%M%S%f}", "reader", None, "tests")
+        secret = issue_sign_in_link(session, utc_now(), person)
+    watched = Watched(context.new_page())
+    watch(watched, live.url)
+    watched.page.goto(f"{live.url}/sign-in/{secret}")
+    watched.page.wait_for_url(f"{live.url}/")
+    yield watched
+    context.close()
+    assert watched.complaints == []
+
+
+def open_list(page: Page, worklist: str) -> list[str]:
+    """Go to the worklist: the addresses of its scans."""
+    page.goto(worklist)
+    found = page.locator("#work a.open").evaluate_all("links => links.map((link) => link.href)")
+    assert len(found) == SCANS
+    return list(found)
+
+
+def open_scan(page: Page, worklist: str, index: int) -> list[str]:
+    """Open a scan from the worklist, wait until it is held, and give the addresses of all."""
+    scans = open_list(page, worklist)
+    with page.expect_response(lambda answer: answer.url.endswith("/hold") and answer.request.method == "PUT"):
+        page.locator("#work a.open").nth(index).click()
+    expect(page.locator("#place")).to_have_text(f" {index + 1} of {SCANS}")
+    return scans
+
+
+def scan_id(address: str) -> str:
+    return address.split("?")[0].rsplit("/", 1)[1]
+
+
+def reviews(live: Live, scan: str) -> list[tuple[str, str | None]]:
+    """(verdict, comment) of the reviews of a scan, given by its address, that were not withdrawn."""
+    with live.installation.system.database.read() as session:
+        rows = session.scalars(
+            select(Review).where(Review.scan_id == scan_id(scan), Review.withdrawn_at.is_(None)).order_by(Review.id)
+        )
+        return [(row.verdict, row.comment) for row in rows]
+
+
+def holder(live: Live, scan: str) -> str | None:
+    with live.installation.system.database.read() as session:
+        held = session.get(Hold, scan_id(scan))
+        return held.reader if held else None
+
+
+def test_ten_scans_are_read_by_keyboard_alone(live: Live, watched: Watched, worklist: str) -> None:
+    page = watched.page
+    scans = open_list(page, worklist)
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('#work a.open')"):
+            break
+    pictures: list[str] = []
+    page.on("request", lambda request: pictures.append(request.url) if "/display.jpg" in request.url else None)
+    page.keyboard.press("Enter")
+    page.wait_for_url(scans[0])
+    expect(page.locator("#next")).to_be_visible()
+    page.evaluate("window.here = true")
+    keys = {"f": "fracture", "n": "no_fracture", "u": "unsure", "q": "poor_quality"}
+    for index in range(10):
+        key = "fnuq"[index % 4]
+        expect(page.locator(".original")).to_have_js_property("complete", True)
+        # The next two were fetched before they were asked for.
+        for ahead in scans[index + 1 : index + 3]:
+            page.wait_for_function(FETCHED, arg=scan_id(ahead))
+        if index == 3:
+            page.keyboard.press("c")
+            page.keyboard.type("no fun: unsharp")
+            page.keyboard.press("Enter")
+        page.keyboard.press(key)
+        page.wait_for_url(scans[index + 1])
+        expect(page.locator("#place")).to_have_text(f" {index + 2} of {SCANS}")
+        comment = "no fun: unsharp" if index == 3 else None
+        assert reviews(live, scans[index]) == [(keys[key], comment)]
+    assert page.evaluate("window.here"), "the page was never loaded anew"
+    assert len(pictures) == len(set(pictures)), "no picture is sent twice"
+    # There and back by both kinds of keys, and out of the viewer.
+    for pressed, index in (("ArrowLeft", 9), ("k", 8), ("j", 9), ("ArrowRight", 10)):
+        page.keyboard.press(pressed)
+        page.wait_for_url(scans[index])
+        expect(page.locator("#place")).to_have_text(f" {index + 1} of {SCANS}")
+    page.go_back()
+    expect(page.locator("#place")).to_have_text(f" 10 of {SCANS}")
+    expect(page.locator("#verdict-no_fracture")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Escape")
+    page.wait_for_url(worklist)
+
+
+def test_a_verdict_is_undone_by_a_key(live: Live, watched: Watched, worklist: str) -> None:
+    page = watched.page
+    scans = open_scan(page, worklist, 10)
+    page.keyboard.press("f")
+    page.wait_for_url(scans[11])
+    expect(page.locator("#said")).to_contain_text("Fracture: hand_")
+    page.keyboard.press("z")
+    page.wait_for_url(scans[10])
+    expect(page.locator("#said-words")).to_have_text("Withdrawn.")
+    expect(page.locator("#undo")).to_be_hidden()
+    assert reviews(live, scans[10]) == []
+    # The last scan of the list stays open and shows what was decided; a second key press undoes nothing more.
+    for _ in range(2):
+        page.keyboard.press("j")
+    page.wait_for_url(scans[12])
+    expect(page.locator("#place")).to_have_text(f" 13 of {SCANS}")
+    page.keyboard.press("u")
+    expect(page.locator("#said")).to_contain_text("It was the last of this list.")
+    expect(page.locator("#reviews")).to_contain_text("You: unsure")
+    page.keyboard.press("z")
+    expect(page.locator("#reviews")).to_contain_text("You have not reviewed this scan.")
+    page.keyboard.press("z")
+    page.keyboard.press("k")
+    page.wait_for_url(scans[11])
+    assert reviews(live, scans[12]) == []
+
+
+def test_the_original_is_shown_first_and_what_alters_it_is_said(live: Live, watched: Watched, worklist: str) -> None:
+    page = watched.page
+    scans = open_scan(page, worklist, 11)
+    original, altered, overlay = page.locator(".original"), page.locator("#altered"), page.locator("#map")
+
+    def untouched() -> None:
+        expect(altered).to_be_hidden()
+        expect(overlay).to_be_hidden()
+        expect(original).to_have_css("filter", "none")
+        expect(page.locator("#layer")).to_have_css("transform", "none")
+
+    untouched()
+    page.keyboard.press("i")
+    expect(altered).to_contain_text("Shown inverted.")
+    page.keyboard.press("w")
+    for key in ("ArrowLeft", "ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    expect(altered).to_contain_text("Shown inverted, window 235, level 117.")
+    assert page.url == scans[11], "in the window mode the arrows change the greys"
+    page.keyboard.press("r")
+    expect(altered).to_be_hidden()
+    expect(original).to_have_css("filter", "none")
+    page.keyboard.press("w")
+    box = page.locator("#stage").bounding_box()
+    assert box
+    page.keyboard.down("Shift")
+    page.mouse.move(box["x"] + 200, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 100, box["y"] + 200)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    expect(altered).to_contain_text("Shown window 191, level 128.")
+    page.mouse.wheel(0, -500)
+    expect(page.locator("#zoom")).not_to_have_text("100%")
+    page.keyboard.press("m")
+    expect(overlay).to_be_visible()
+    expect(page.locator("#map-caption")).to_contain_text("Where the network looked")
+    page.keyboard.press("j")
+    page.wait_for_url(scans[12])
+    untouched()
+    page.keyboard.press("+")
+    expect(page.locator("#zoom")).to_have_text("125%")
+    page.keyboard.press("Shift+ArrowRight")
+    expect(page.locator("#layer")).not_to_have_css("transform", "none")
+    page.keyboard.press("0")
+    untouched()
+
+
+def test_another_reader_sees_the_hold_and_reads_all_the_same(
+    live: Live, watched: Watched, second: Watched, worklist: str
+) -> None:
+    first, other = watched.page, second.page
+    scans = open_scan(first, worklist, 10)
+    assert holder(live, scans[10]) == live.person.name
+    open_scan(other, worklist, 10)
+    expect(other.locator("#held")).to_contain_text(f"Held by {live.person.name} for ")
+    expect(other.locator(".original")).to_be_visible()
+    expect(first.locator("#held")).to_be_hidden()
+    first.keyboard.press("n")
+    first.wait_for_url(scans[11])
+    assert reviews(live, scans[10]) == [("no_fracture", None)]
+    # The verdict of the first is kept back until the second has decided, too.
+    other.reload()
+    expect(other.locator("#held")).to_be_hidden()
+    expect(other.locator("#reviews")).to_contain_text("1 other review is shown after your own verdict")
+    expect(other.locator("#reviews")).not_to_contain_text(live.person.name)
+    other.keyboard.press("u")
+    other.wait_for_url(scans[11])
+    other.keyboard.press("k")
+    other.wait_for_url(scans[10])
+    expect(other.locator("#reviews")).to_contain_text(f"{live.person.name}: no fracture")
+    # Who leaves lets go.
+    with first.expect_response(lambda answer: answer.url.endswith("/hold") and answer.request.method == "DELETE"):
+        first.keyboard.press("j")
+    first.wait_for_url(scans[12])
+    assert holder(live, scans[11]) is None
+
+
+def test_reading_goes_on_over_the_pages_of_the_worklist(live: Live, watched: Watched, worklist: str) -> None:
+    """The list knows two scans, the first of them under two names; the others are on its next page."""
+    page = watched.page
+    scans = open_list(page, worklist)
+    page.evaluate(SHORTENED, worklist.rsplit("=", 1)[1])
+    page.locator("#work a.open").first.click()
+    expect(page.locator("#place")).to_have_text(f" 1 of {SCANS}")
+    for scan in scans[1:4]:
+        page.keyboard.press("j")
+        page.wait_for_url(scan)
+    expect(page.locator("#place")).to_have_text(f" 4 of {SCANS}")
+
+
+def test_a_link_with_the_filters_of_a_worklist_is_enough(live: Live, watched: Watched, worklist: str) -> None:
+    """In a tab that never saw the list, as after a link in a message."""
+    scans = open_list(watched.page, worklist)
+    fresh = watched.page.context.new_page()
+    watch(Watched(fresh, watched.complaints), live.url)
+    fresh.goto(f"{scans[4].split('?')[0]}?{worklist.split('?')[1]}")
+    expect(fresh.locator("#place")).to_have_text(f" 5 of {SCANS}")
+    expect(fresh.locator("#back")).to_have_attribute("href", worklist.removeprefix(live.url))
+    fresh.keyboard.press("j")
+    fresh.wait_for_url(scans[5])
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_viewer_has_no_serious_accessibility_problem(
+    live: Live, watched: Watched, worklist: str, theme: str
+) -> None:
+    page = watched.page
+    page.context.add_cookies([{"name": "theme", "value": theme, "url": live.url}])
+    open_scan(page, worklist, 0)
+    assert page.locator("html").get_attribute("data-theme") == theme
+
+    def problems() -> list[str]:
+        found = Axe().run(page).response["violations"]
+        return [
+            f"{violation['id']} at {[node['target'] for node in violation['nodes'][:3]]}"
+            for violation in found
+            if violation["impact"] in ("serious", "critical")
+        ]
+
+    assert problems() == []
+    for key in "miw":
+        page.keyboard.press(key)
+    expect(page.locator("#map-caption")).to_be_visible()
+    page.keyboard.press("f")
+    expect(page.locator("#said")).to_contain_text("Fracture")
+    page.keyboard.press("m")
+    page.keyboard.press("i")
+    expect(page.locator("#altered")).to_be_visible()
+    assert problems() == []
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    assert problems() == []
+    page.keyboard.press("f")
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()

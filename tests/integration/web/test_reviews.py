@@ -1,0 +1,100 @@
+"""Reviews and holds over the API and as forms, by readers of every role."""
+
+import html
+import re
+
+import pytest
+
+from tests.integration.web.conftest import Portal
+from tests.integration.web.test_access import sign_in
+from tests.integration.web.test_worklist import screened_run
+
+
+@pytest.fixture
+def scan(portal: Portal) -> str:
+    """A flagged scan."""
+    run = screened_run(portal, {"a.png": 0.9})
+    [item] = portal.api("reader").get(f"/api/v1/worklist?run={run}").get_json()["items"]
+    return str(item["scan"])
+
+
+def test_a_reader_decides_and_takes_it_back(portal: Portal, scan: str) -> None:
+    api, path = portal.api("reader"), f"/api/v1/scans/{scan}/reviews"
+    made = api.post(path, {"verdict": "fracture", "comment": "distal radius"})
+    assert made.status_code == 201, made.text
+    review = made.get_json()
+    assert (review["reader"], review["verdict"], review["comment"]) == ("reader-1", "fracture", "distal radius")
+    assert (review["probability"], review["threshold"], review["sampled"]) == (0.9, 0.5, False)
+    assert api.get(path).get_json() == {"items": [review], "kept_back": 0}
+    taken_back = api.client.delete(f"{path}/{review['id']}", headers=api.headers)
+    assert taken_back.get_json()["withdrawn_at"]
+    again = api.client.delete(f"{path}/{review['id']}", headers=api.headers)
+    assert (again.status_code, again.get_json(force=True)["code"]) == (409, "withdrawn")
+    assert api.get(path).get_json() == {"items": [], "kept_back": 0}
+
+
+def test_others_are_read_after_ones_own_verdict(portal: Portal, scan: str) -> None:
+    first, second, path = portal.api("reader"), portal.api("administrator"), f"/api/v1/scans/{scan}/reviews"
+    first.post(path, {"verdict": "unsure", "comment": "hm, the scaphoid"})
+    browser, _ = sign_in(portal, "administrator")
+    assert second.get(path).get_json() == {"items": [], "kept_back": 1}
+    page = html.unescape(browser.get(f"/scans/{scan}").text)
+    assert "1 other review is shown after your own verdict" in page
+    assert "scaphoid" not in page
+    second.post(path, {"verdict": "fracture"})
+    assert [item["reader"] for item in second.get(path).get_json()["items"]] == ["reader-1", "administrator-1"]
+    assert "scaphoid" in browser.get(f"/scans/{scan}").text
+    own = first.get(path).get_json()["items"][0]["id"]
+    foreign = second.client.delete(f"{path}/{own}", headers=second.headers)
+    assert (foreign.status_code, foreign.get_json(force=True)["code"]) == (404, "unknown_review")
+
+
+def test_what_is_no_verdict_is_refused(portal: Portal, scan: str) -> None:
+    api, path = portal.api("reader"), f"/api/v1/scans/{scan}/reviews"
+    assert api.post(path, {"verdict": "normal"}).status_code == 422
+    assert api.post(path, {"verdict": "unsure", "comment": "x" * 2001}).status_code == 422
+    answer = api.post(path, {"verdict": "unsure", "checkpoint": "nothing"})
+    assert (answer.status_code, answer.get_json(force=True)["code"]) == (400, "not_shown")
+    for unknown in (f"/api/v1/scans/{'f' * 32}/reviews", f"/api/v1/scans/{'f' * 32}/hold"):
+        assert api.get(unknown).status_code == 404
+    assert api.post(f"/api/v1/scans/{'f' * 32}/reviews", {"verdict": "unsure"}).status_code == 404
+    assert api.put(f"/api/v1/scans/{'f' * 32}/hold", {}).status_code == 404
+
+
+def test_a_hold_is_seen_by_others_and_ends_with_the_verdict(portal: Portal, scan: str) -> None:
+    first, second, path = portal.api("reader"), portal.api("operator"), f"/api/v1/scans/{scan}/hold"
+    assert first.get(path).get_json()["reader"] is None
+    taken = first.put(path, {}).get_json()
+    assert (taken["reader"], taken["yours"]) == ("reader-1", True)
+    told = second.put(path, {}).get_json()
+    assert (told["reader"], told["yours"], told["held_since"]) == ("reader-1", False, taken["held_since"])
+    assert told["held_for_s"] >= 0
+    assert second.client.delete(path, headers=second.headers).status_code == 204
+    assert second.get(path).get_json()["reader"] == "reader-1"
+    browser, _ = sign_in(portal, "operator")
+    page = browser.get(f"/scans/{scan}").text
+    assert "Held by <bdi>reader-1</bdi>" in page
+    assert 'class="original"' in page, "a hold hides nothing"
+    assert second.post(f"/api/v1/scans/{scan}/reviews", {"verdict": "unsure"}).status_code == 201
+    first.post(f"/api/v1/scans/{scan}/reviews", {"verdict": "fracture"})
+    assert second.get(path).get_json()["reader"] is None
+
+
+def test_verdicts_work_as_plain_forms_and_keep_the_readers_place(portal: Portal, scan: str) -> None:
+    browser, csrf = sign_in(portal, "reader")
+    address = f"/scans/{scan}?run=1&band=likely&view=to_read&q=a+b"
+    page = html.unescape(browser.get(address).text)
+    assert 'href="/worklist?run=1&band=likely&view=to_read&q=a+b"' in page
+    form = re.search(r'action="(/scans/[^"]+/reviews\?[^"]+)"', page)
+    assert form
+    answer = browser.post(form.group(1), data={"verdict": "poor_quality", "comment": "turned", "csrf_token": csrf})
+    assert (answer.status_code, answer.headers["Location"]) == (302, address)
+    page = html.unescape(browser.get(address).text)
+    assert "Recorded: poor quality." in page
+    assert "turned" in page
+    withdraw = re.search(r'action="(/scans/[^"]+/reviews/\d+/withdraw\?[^"]+)"', page)
+    assert withdraw
+    assert browser.post(withdraw.group(1), data={"csrf_token": csrf}).headers["Location"] == address
+    assert "turned" not in browser.get(address).text
+    assert browser.post(form.group(1), data={"verdict": "normal", "csrf_token": csrf}).status_code == 400
+    assert browser.post(form.group(1), data={"verdict": "unsure"}).status_code == 400, "without the form's token"

@@ -1,0 +1,30 @@
+// The viewer's calls. Every refusal becomes an Error with the server's own sentence.
+
+const token = document.querySelector('meta[name="csrf-token"]').content;
+const GONE = "The server does not answer. Check the connection and try again.";
+
+async function call(method, path, body, more = {}) {
+  const headers = { "X-CSRF-Token": token };
+  if (body) headers["Content-Type"] = "application/json";
+  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), ...more }).catch(() => {
+    throw new Error(GONE);
+  });
+  const document = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(document.detail ?? GONE);
+  return document;
+}
+
+const scanPath = (scan) => `/api/v1/scans/${scan}`;
+
+export const takeHold = (scan) => call("PUT", `${scanPath(scan)}/hold`);
+// keepalive: it is sent even while the page is being left.
+export const releaseHold = (scan) => call("DELETE", `${scanPath(scan)}/hold`, undefined, { keepalive: true });
+export const decide = (scan, given) => call("POST", `${scanPath(scan)}/reviews`, given);
+export const withdraw = (scan, review) => call("DELETE", `${scanPath(scan)}/reviews/${review}`);
+
+// A page of the portal as a document; nothing in it runs or loads.
+export async function page(href) {
+  const answer = await fetch(href, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (!answer?.ok) throw new Error("The server does not give this page. Check the connection and try again.");
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
