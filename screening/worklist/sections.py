@@ -88,7 +88,7 @@ def must_look(checkpoint: str, filters: Filters, few: bool = False) -> Select[*t
     screened = select(Prediction.id).where(Prediction.scan_id == Job.scan_id, Prediction.checkpoint_id == checkpoint)
     statement: Select[*tuple[Any, ...]] = select(
         Job.scan_id.label("scan"), Job.id.label("job"), null().label("probability")
-    ).where(Job.state.in_(NOT_SCREENED), lacks(screened), *review_conditions(filters, Job.scan_id))
+    ).where(Job.state.in_(NOT_SCREENED), lacks(screened), *review_conditions(filters, Job.scan_id, row_by_row=True))
     if filters.of_scans:
         statement = _among(statement, Job.scan_id, filters, few)
     if filters.run is not None:
