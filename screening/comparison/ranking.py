@@ -1,6 +1,6 @@
 """The list of a comparison: every pair, the largest change of probability first, in pages cut by key."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,9 +9,10 @@ from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from screening.bands import Band
-from screening.comparison.pairs import NO_VERDICTS, Comparison, Kind, Pairs
+from screening.comparison.pairs import Comparison, Kind, Pairs
 from screening.cursors import decode_cursor, encode_cursor
 from screening.database.tables import Scan
+from screening.reviews.truth import truth_of
 
 LARGEST_PAGE = 500
 _ROWS_AT_ONCE = 1000
@@ -28,8 +29,10 @@ class ComparedScan:
     """After less before."""
     band_before: Band
     band_after: Band
+    reviewed: bool
+    """Whether a reader has reviewed it, whatever came of it."""
     fractured: bool | None
-    """What a reader decided, or None where nobody did yet."""
+    """What readers decided; None where nobody did, or they disagree."""
     body_part: str | None
     view: str | None
     laterality: str | None
@@ -45,17 +48,9 @@ class ComparisonPage:
 
 
 def comparison_page(
-    session: Session,
-    comparison: Comparison,
-    kind: Kind | None = None,
-    limit: int = 100,
-    cursor: str | None = None,
-    verdicts: Mapping[str, bool] = NO_VERDICTS,
+    session: Session, comparison: Comparison, kind: Kind | None = None, limit: int = 100, cursor: str | None = None
 ) -> ComparisonPage:
-    """One page of the pairs, or of those of one kind. Raises Refused for a cursor that was not made here.
-
-    verdicts: by scan, whether a reader decided that it shows a fracture.
-    """
+    """One page of the pairs, or of those of one kind. Raises Refused for a cursor that was not made here."""
     limit = max(1, min(limit, LARGEST_PAGE))
     pairs = Pairs(comparison)
     statement = _ranked(pairs, kind).limit(limit + 1)
@@ -63,18 +58,16 @@ def comparison_page(
         change, scan = decode_cursor(cursor, _place)
         statement = statement.where(or_(pairs.change < change, and_(pairs.change == change, pairs.scan > scan)))
     rows = session.execute(_described(statement)).all()
-    items = [_item(comparison, row, verdicts) for row in rows[:limit]]
+    items = _items(session, comparison, rows[:limit])
     return ComparisonPage(items, _encode(items[-1]) if len(rows) > limit else None)
 
 
-def whole_comparison(
-    session: Session, comparison: Comparison, kind: Kind | None = None, verdicts: Mapping[str, bool] = NO_VERDICTS
-) -> Iterator[ComparedScan]:
+def whole_comparison(session: Session, comparison: Comparison, kind: Kind | None = None) -> Iterator[ComparedScan]:
     """Every item in one pass, a thousand rows in memory at a time, for exports."""
     # Sorted once, after the facts of the scans are joined.
     statement = _described(_ranked(Pairs(comparison), kind).order_by(None))
-    for row in session.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE)):
-        yield _item(comparison, row, verdicts)
+    for rows in session.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE)).partitions():
+        yield from _items(session, comparison, rows)
 
 
 def _ranked(pairs: Pairs, kind: Kind | None) -> Select[*tuple[Any, ...]]:
@@ -105,7 +98,12 @@ def _described(ranked: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _item(comparison: Comparison, row: Any, verdicts: Mapping[str, bool]) -> ComparedScan:
+def _items(session: Session, comparison: Comparison, rows: Sequence[Any]) -> list[ComparedScan]:
+    truth = truth_of(session, [row.scan for row in rows])
+    return [_item(comparison, row, row.scan in truth, truth.get(row.scan)) for row in rows]
+
+
+def _item(comparison: Comparison, row: Any, reviewed: bool, fractured: bool | None) -> ComparedScan:
     return ComparedScan(
         scan=row.scan,
         file_name=row.file_name,
@@ -115,7 +113,8 @@ def _item(comparison: Comparison, row: Any, verdicts: Mapping[str, bool]) -> Com
         change=row.after - row.before,
         band_before=comparison.before.band(row.before),
         band_after=comparison.after.band(row.after),
-        fractured=verdicts.get(row.scan),
+        reviewed=reviewed,
+        fractured=fractured,
         body_part=row.body_part,
         view=row.view,
         laterality=row.laterality,

@@ -1,18 +1,15 @@
 """A comparison in numbers: how many scans of each kind, how far both agree, and how both do on reviewed scans."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening.bands import Band
-from screening.comparison.pairs import KINDS, NO_VERDICTS, Comparison, Kind, Pairs, Side, in_scope
+from screening.comparison.pairs import KINDS, Comparison, Kind, Pairs, Side, in_scope
 from screening.comparison.statistics import cohens_kappa, mcnemar_exact, wilson_interval
 from screening.database.tables import Prediction
-
-_IDS_PER_STATEMENT = 500
+from screening.reviews.truth import reviewed
 
 
 @dataclass(frozen=True)
@@ -111,12 +108,8 @@ class Summary:
         return self.sensitivity.scans + self.specificity.scans
 
 
-def summarise(session: Session, comparison: Comparison, verdicts: Mapping[str, bool] = NO_VERDICTS) -> Summary:
-    """Count a comparison in SQL: one pass over the pairs, one count for each checkpoint.
-
-    verdicts: by scan, whether a reader decided that it shows a fracture; those of scans that are not compared are
-    left out.
-    """
+def summarise(session: Session, comparison: Comparison) -> Summary:
+    """Count a comparison in SQL: one pass over the pairs, one over the reviewed ones, one count for each checkpoint."""
     pairs = Pairs(comparison)
     before, after = _band(pairs.before, comparison.before), _band(pairs.after, comparison.after)
     counted = pairs.select(
@@ -128,7 +121,7 @@ def summarise(session: Session, comparison: Comparison, verdicts: Mapping[str, b
         counts[comparison.kind_of_bands(row.earlier, row.later, bool(row.moved))] += row.scans
         bands[row.earlier, row.later] = bands.get((row.earlier, row.later), 0) + row.scans
     both = sum(counts.values())
-    sensitivity, specificity = _reviewed(session, pairs, verdicts)
+    sensitivity, specificity = _reviewed(session, pairs)
     return Summary(
         comparison=comparison,
         counts=counts,
@@ -159,25 +152,30 @@ def _screened(session: Session, comparison: Comparison, side: Side) -> int:
     )
 
 
-def _reviewed(session: Session, pairs: Pairs, verdicts: Mapping[str, bool]) -> tuple[RightOrWrong, RightOrWrong]:
-    """(reviewed scans with a fracture, those without), looked up a few hundred at a time."""
-    first, second = pairs.comparison.before, pairs.comparison.after
+def _reviewed(session: Session, pairs: Pairs) -> tuple[RightOrWrong, RightOrWrong]:
+    """(decided scans with a fracture, those without)."""
+    truth = reviewed().subquery()
+    flagged = (
+        pairs.before >= pairs.comparison.before.threshold,
+        pairs.after >= pairs.comparison.after.threshold,
+    )
+    counted = (
+        pairs.select(truth.c.fractured, *flagged, func.count())
+        .join(truth, truth.c.scan_id == pairs.scan)
+        .where(truth.c.fractured.is_not(None))
+        .group_by(truth.c.fractured, *flagged)
+    )
     tally = {
-        (truth, before, after): 0 for truth in (True, False) for before in (True, False) for after in (True, False)
+        (fractured, before == fractured, after == fractured): scans
+        for fractured, before, after, scans in session.execute(counted)
     }
-    remaining = iter(verdicts)
-    while chunk := list(islice(remaining, _IDS_PER_STATEMENT)):
-        for row in session.execute(pairs.select(pairs.scan, pairs.before, pairs.after).where(pairs.scan.in_(chunk))):
-            scan, before, after = row
-            truth = verdicts[scan]
-            tally[truth, (before >= first.threshold) == truth, (after >= second.threshold) == truth] += 1
 
-    def of(truth: bool) -> RightOrWrong:
+    def of(fractured: bool) -> RightOrWrong:
         return RightOrWrong(
-            both=tally[truth, True, True],
-            only_before=tally[truth, True, False],
-            only_after=tally[truth, False, True],
-            neither=tally[truth, False, False],
+            both=tally.get((fractured, True, True), 0),
+            only_before=tally.get((fractured, True, False), 0),
+            only_after=tally.get((fractured, False, True), 0),
+            neither=tally.get((fractured, False, False), 0),
         )
 
     return of(True), of(False)

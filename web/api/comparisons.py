@@ -35,6 +35,7 @@ COLUMNS = (
     "laterality",
     "study",
     "received_at",
+    "reviewed",
 )
 
 
@@ -79,7 +80,10 @@ class ComparedItem(Schema):
     change = fields.Float(metadata={"description": "After less before."})
     band_before = fields.String(validate=validate.OneOf(BANDS))
     band_after = fields.String(validate=validate.OneOf(BANDS))
-    fractured = fields.Boolean(allow_none=True, metadata={"description": "A reader's verdict; null without one."})
+    reviewed = fields.Boolean(metadata={"description": "Whether a reader has reviewed it already."})
+    fractured = fields.Boolean(
+        allow_none=True, metadata={"description": "What its readers decided; null where nobody did or they disagree."}
+    )
     body_part = fields.String(allow_none=True)
     view = fields.String(allow_none=True)
     laterality = fields.String(allow_none=True)
