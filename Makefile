@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 DATA ?= data
+MINUTES ?= 30
 PYTEST ?=
 
 BIN := .venv/bin
@@ -17,7 +18,7 @@ install = { $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python 
 compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url
 
-.PHONY: help run install test lint format types arrows unit integration lock clean
+.PHONY: help run install test chaos lint format types arrows unit integration lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +37,9 @@ unit: $(TEST) ## Run the unit tests alone [PYTEST="-k name"]
 
 integration: $(TEST) ## Run the integration tests alone (real Redis, PostgreSQL and processes) [PYTEST="-k name"]
 	@exec $(BIN)/python -m pytest tests/integration $(PYTEST)
+
+chaos: $(TEST) ## Hurt a working system at random, check that nothing is lost, write docs/reliability.md [MINUTES=30] [SEED=n]
+	@exec $(BIN)/python -m tests.chaos --minutes "$(MINUTES)" $${SEED:+--seed "$$SEED"}
 
 lint: $(TEST) ## Check style, types and import arrows
 	$(BIN)/ruff check .

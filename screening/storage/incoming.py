@@ -36,9 +36,13 @@ class IncomingFile:
         self.size += len(chunk)
 
     def head(self, size: int) -> bytes:
-        self._stream.seek(0)
-        first = self._stream.read(size)
-        self._stream.seek(0, os.SEEK_END)
+        try:
+            # Going back writes what is still buffered, which is where a full disk tells of itself.
+            self._stream.seek(0)
+            first = self._stream.read(size)
+            self._stream.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise self._trouble(error) from error
         return first
 
     def keep(self, key: str) -> None:

@@ -98,3 +98,13 @@ def test_a_key_cannot_leave_the_folder(tmp_path: Path) -> None:
 def test_an_unknown_url_is_refused_with_what_to_use(url: str) -> None:
     with pytest.raises(StorageError, match="use file:///folder or s3://bucket"):
         open_storage(url)
+
+
+def test_a_disk_that_is_full_is_told_as_trouble_of_the_storage(tmp_path: Path) -> None:
+    # /dev/full takes nothing; what is still buffered is written when the beginning is looked at.
+    incoming = open_storage(f"file://{tmp_path}").receive()
+    incoming._stream.close()
+    with Path("/dev/full").open("r+b") as full, pytest.raises(StorageError, match="No space left"), incoming:
+        incoming._stream = full
+        incoming.write(b"a few bytes")
+        incoming.head(4)
