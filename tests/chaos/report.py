@@ -33,7 +33,7 @@ def _lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     for name, numbers in _totals(outcomes):
         yield f"| {name} | " + " | ".join(numbers) + " |"
     yield ""
-    yield "| fault | times | processes killed | scans in flight, at most | lost | doubled | longest until work went on |"
+    yield "| fault | times | processes killed | most scans in flight | lost | doubled | longest until work went on |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
     wounds = [(wound, outcome) for outcome in outcomes for wound in outcome.wounds]
     for name in sorted({wound.fault for wound, _ in wounds}):

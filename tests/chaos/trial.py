@@ -76,7 +76,7 @@ def try_out(stand: Stand, seed: int, faults: Iterator[Fault] | Sequence[Fault], 
         load.start()
         wait_until(lambda: stand.count(FINISHED) > 0, GOES_ON_WITHIN_S, "the first scan is screened")
         for fault in faults:
-            outcome.wounds.append(_inflict(scene, fault))
+            outcome.wounds.append(_inflict(scene, fault, outcome.wrong))
             print(f"{time.monotonic() - began:6.0f} s  {_said(outcome.wounds[-1])}", flush=True)
             _look(stand, outcome)
     finally:
@@ -100,7 +100,7 @@ def _said(wound: Wound) -> str:
     return f"{wound.fault}: {len(wound.in_flight)} in flight, went on after {wound.went_on_after_s:.1f} s"
 
 
-def _inflict(scene: Scene, fault: Fault) -> Wound:
+def _inflict(scene: Scene, fault: Fault, wrong: list[str]) -> Wound:
     stand = scene.stand
     wait_until(lambda: stand.count(UNFINISHED) > 0, 60, "work is in flight")
     with stand.database.read() as session:
@@ -110,11 +110,15 @@ def _inflict(scene: Scene, fault: Fault) -> Wound:
     killed = fault.deed(scene)
     if killed == 0:
         began, before = time.monotonic(), stand.count(FINISHED)
-    wait_until(
-        lambda: stand.count(FINISHED) > before and stand.is_ready(),
-        GOES_ON_WITHIN_S,
-        f"work goes on after: {fault.name}",
-    )
+    try:
+        wait_until(
+            lambda: stand.count(FINISHED) > before and stand.is_ready(),
+            GOES_ON_WITHIN_S,
+            f"work goes on after: {fault.name}",
+        )
+    except AssertionError as error:
+        wrong.append(str(error))
+        stand.heal()
     return Wound(fault.name, killed, in_flight, time.monotonic() - began)
 
 
