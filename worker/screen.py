@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
-from screening.database.transactions import committed
+from screening.database.transactions import TRIES_TO_RECORD, committed
 from screening.inference.engine import Engine, NotFiniteError, OutOfDeviceMemory, Predictions
 from screening.inference.maps import pack_map
 from screening.ledger.screening import Outcome, fail_scan, record_batch, renew
@@ -142,7 +142,7 @@ class Screener:
                 worker=self._name,
             )
 
-        recorded = committed(self._system.database, record)
+        recorded = committed(self._system.database, record, TRIES_TO_RECORD)
         close_runs(self._system)
         self.statistics.batches += 1
         self.statistics.scans += recorded

@@ -1,6 +1,7 @@
 """Objects in a local folder (or a shared file system)."""
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,7 +42,9 @@ class FolderStorage:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            # On a file system that became read-only even this fails.
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise self._trouble(error) from error
 
     def get(self, key: str) -> bytes:

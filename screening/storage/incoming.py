@@ -59,10 +59,12 @@ class IncomingFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Closing writes what is still buffered, which fails on a full disk; the file goes away all the same.
+        # Closing writes what is still buffered, which fails on a full disk; the file goes away all the same, unless the
+        # disk takes no change any more. What went wrong was told before.
         with suppress(OSError):
             self._stream.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
     def _trouble(self, error: OSError) -> StorageError:
         return StorageError(f"{self._path} cannot be written ({error.strerror}); check the free space")

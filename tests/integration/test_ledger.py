@@ -189,6 +189,18 @@ def test_a_renewed_lease_is_not_swept(ledger: Database) -> None:
     assert record(ledger, batch, LATER) == 2
 
 
+def test_a_lease_that_a_wrong_clock_gave_is_taken_back(ledger: Database) -> None:
+    run = add_run(ledger, 1)
+    prepare_all(ledger)
+    assert claim(ledger, now=NOW + timedelta(hours=3)) is not None
+    with ledger.write() as session:
+        assert sweep(session, NOW, MAX_ATTEMPTS, timedelta(seconds=30)).jobs == 1
+    assert states(ledger, run) == {"queued": 1}
+    assert claim(ledger, now=NOW + timedelta(minutes=4)) is not None
+    with ledger.write() as session:
+        assert sweep(session, NOW, MAX_ATTEMPTS, timedelta(seconds=30)).jobs == 0, "clocks may differ by minutes"
+
+
 def test_what_kills_its_worker_is_soon_alone_and_then_set_aside(ledger: Database) -> None:
     """One poisonous scan among 31 good ones, with a worker that dies on every batch that holds it."""
     run = add_run(ledger, 32)

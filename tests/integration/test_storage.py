@@ -1,5 +1,6 @@
 """Both kinds of storage keep the same promises: whole objects, content addresses, clear errors."""
 
+import errno
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,3 +109,22 @@ def test_a_disk_that_is_full_is_told_as_trouble_of_the_storage(tmp_path: Path) -
         incoming._stream = full
         incoming.write(b"a few bytes")
         incoming.head(4)
+
+
+def test_a_disk_that_takes_no_change_any_more_is_told_as_trouble_of_the_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    storage = open_storage(f"file://{tmp_path}")
+    storage.put("some/object", b"old")
+    incoming = storage.receive()
+    for name in ("write_bytes", "unlink", "mkdir", "replace"):
+        monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(StorageError, match="Read-only"):
+        storage.put("some/object", b"new")
+    with pytest.raises(StorageError, match="Read-only"), incoming:
+        incoming.write(b"a few bytes")
+        incoming.keep(original_key(incoming.sha256))
+    assert storage.get("some/object") == b"old"
