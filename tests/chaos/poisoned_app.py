@@ -1,7 +1,7 @@
 """The workers' app with a decoder and an engine that certain pictures end, as a bug in a native library would.
 
 Nothing of this is in the product: an original that holds ORIGINAL_MARK ends the prepare worker, a rendition that is
-white all over ends the screen worker.
+black and white ends the screen worker.
 """
 
 import os
@@ -17,7 +17,7 @@ from screening.inference.engine import Engine, Predictions
 from screening.radiographs.decoder import Decoder
 from screening.radiographs.facts import Prepared
 from screening.radiographs.rendition_spec import RenditionSpec
-from tests.chaos.poison import ORIGINAL_MARK, WHITE
+from tests.chaos.poison import ORIGINAL_MARK, is_black_and_white
 from worker.app import app
 
 __all__ = ["app"]
@@ -38,7 +38,7 @@ class PoisonedEngine:
         return getattr(self._engine, name)
 
     def predict(self, batch: NDArray[np.uint8]) -> Predictions:
-        if any(picture.min() > WHITE for picture in batch):
+        if any(is_black_and_white(rendition) for rendition in batch):
             os.kill(os.getpid(), signal.SIGKILL)
         return self._engine.predict(batch)
 

@@ -10,12 +10,12 @@ from screening.inference.bundle import Bundle
 from screening.runs.lifecycle import get_run
 from screening.worklist import worklist_page
 from tests.bundles import make_random_bundle
-from tests.chaos.poison import marked_png, white_png
+from tests.chaos.poison import black_and_white_png, marked_png
 from tests.installation import Installation, installation, phantom_png, wait_until
 
 MOST_ATTEMPTS = 4
 NEIGHBOURS = 20
-POISON = {"white.png", "marked.png"}
+POISON = {"halves.png", "marked.png"}
 
 
 def keep_alive(made: Installation) -> None:
@@ -35,7 +35,7 @@ def test_what_ends_its_worker_is_set_aside_and_its_neighbours_are_screened(
         made.app = "tests.chaos.poisoned_app"
         run = made.open_run()
         pictures = {f"{seed}.png": phantom_png(seed, (120, 100)) for seed in range(NEIGHBOURS)}
-        for name, data in {**pictures, "white.png": white_png(), "marked.png": marked_png()}.items():
+        for name, data in {**pictures, "halves.png": black_and_white_png(), "marked.png": marked_png()}.items():
             made.upload(run, name, data)
         made.submit(run)
         made.start_all()
