@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30, help="how long faults are injected, in all")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1000), help="repeats a run's choices")
     parser.add_argument("--backlog", type=int, default=300, help="scans that are kept in flight")
+    parser.add_argument("--calm", type=float, default=5, help="seconds without a fault between two faults")
     parser.add_argument("--report", type=Path, default=REPORT, help="the page whose table is written")
     chosen = parser.parse_args()
     print(f"seed {chosen.seed}: repeat this run with SEED={chosen.seed}", flush=True)
@@ -30,7 +31,7 @@ def main() -> int:
         for postgres, share in SHARES.items():
             with standing(bundle, postgres) as stand:
                 faults = planned(stand, Random(chosen.seed), chosen.minutes * 60 * share)
-                outcomes.append(try_out(stand, chosen.seed, faults, chosen.backlog))
+                outcomes.append(try_out(stand, chosen.seed, faults, chosen.backlog, chosen.calm))
             write_report(chosen.report, outcomes)
     wrong = [sentence for outcome in outcomes for sentence in outcome.wrong]
     print("\n".join(wrong) or "Every check holds.")

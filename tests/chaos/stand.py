@@ -138,6 +138,8 @@ class Stand:
             storage_url=f"file://{self.objects}",
             batch_size=16,
             decode_timeout_s=20,
+            prepare_children=2,
+            web_workers=2,
         )
         self.up.environment |= {"PYTHONPATH": f"{INSIDE}:{ROOT}", "SCREENING_CHAOS_FOLDER": str(self.control)}
         self.database = Database(self.database_url)

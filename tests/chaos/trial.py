@@ -66,8 +66,13 @@ def planned(stand: Stand, rng: Random, seconds: float) -> Iterator[Fault]:
         yield from rng.choices(faults, weights=[fault.weight for fault in faults])
 
 
-def try_out(stand: Stand, seed: int, faults: Iterator[Fault] | Sequence[Fault], backlog: int = 150) -> Outcome:
-    """Inject these faults while files are sent, let everything come to its end, and check it."""
+def try_out(
+    stand: Stand, seed: int, faults: Iterator[Fault] | Sequence[Fault], backlog: int, calm_s: float = 0.0
+) -> Outcome:
+    """Inject these faults while files are sent, let everything come to its end, and check it.
+
+    calm_s: how long nothing happens between two faults, so that work is done as well.
+    """
     began = time.monotonic()
     outcome = Outcome(seed, stand.kind)
     load = Load(stand, backlog, first_seed=seed * 10_000_000)
@@ -79,6 +84,7 @@ def try_out(stand: Stand, seed: int, faults: Iterator[Fault] | Sequence[Fault], 
             outcome.wounds.append(_inflict(scene, fault, outcome.wrong))
             print(f"{time.monotonic() - began:6.0f} s  {_said(outcome.wounds[-1])}", flush=True)
             _look(stand, outcome)
+            time.sleep(calm_s)
     finally:
         stand.heal()
         load.stop()
