@@ -1,5 +1,6 @@
 """Good files of every kind, and what may happen to their bytes on the way."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
@@ -59,9 +60,14 @@ def seeds() -> list[bytes]:
         SHARED / "fracatlas" / "damaged",
     ]
     for folder in folders:
-        found += [path.read_bytes() for path in sorted(folder.rglob("*")) if _is_small(path)]
+        found += [_as_radiograph(path.read_bytes()) for path in sorted(folder.rglob("*")) if _is_small(path)]
     found += [path.read_bytes() for path in sorted((SHARED / "fracatlas" / "images").glob("*.jpg"))[:20]]
     return found
+
+
+def _as_radiograph(data: bytes) -> bytes:
+    """With the modality of a radiograph, explicit or implicit: pixels of any other are never decoded."""
+    return re.sub(rb"(\x08\x00\x60\x00(?:CS\x02\x00|\x02\x00\x00\x00))(?:[A-Z]{2})", rb"\1DX", data, count=1)
 
 
 def _is_small(path: Path) -> bool:
@@ -125,8 +131,8 @@ _DAMAGE: tuple[Callable[[bytes, Random, Sequence[bytes]], bytes], ...] = (
 
 
 def damaged(seeds: Sequence[bytes], rng: Random) -> bytes:
-    """One of the seeds after one to six kinds of damage; never empty."""
+    """One of the seeds after one to three kinds of damage; never empty."""
     data = rng.choice(seeds)
-    for _ in range(rng.randrange(1, 7)):
+    for _ in range(rng.randrange(1, 4)):
         data = rng.choice(_DAMAGE)(data, rng, seeds) or b"\x00"
     return data
