@@ -48,7 +48,7 @@ class Load:
 
     def start(self) -> None:
         self._thread.start()
-        wait_until(lambda: self.accepted > 0 or self.trouble is not None, 60, "the first files are accepted")
+        wait_until(lambda: self.accepted > 0 or self.trouble is not None, 120, "the first files are accepted")
 
     def stop(self) -> None:
         """Send the run in hand to its end. Raises what kept the sender from going on."""

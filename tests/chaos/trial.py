@@ -108,7 +108,7 @@ def _said(wound: Wound) -> str:
 
 def _inflict(scene: Scene, fault: Fault, wrong: list[str]) -> Wound:
     stand = scene.stand
-    wait_until(lambda: stand.count(UNFINISHED) > 0, 60, "work is in flight")
+    wait_until(lambda: stand.count(UNFINISHED) > 0, 120, "work is in flight")
     with stand.database.read() as session:
         in_flight = frozenset(session.scalars(text(UNFINISHED.replace("count(*)", "id"))))
     began = time.monotonic()
