@@ -177,7 +177,7 @@ def in_turns(made: Installation, candidate: str) -> float:
         done += len(rows)
         print(
             f"{done:,} scans from renditions: {done / wall:.1f}/s re-screened, {done / bare:.1f}/s the bare engine, "
-            f"{100 * (wall / bare - 1):+.1f}% time; CPU each {1000 * cpu / done:.1f} and {1000 * bare_cpu / done:.1f} ms"
+            f"{100 * (wall / bare - 1):+.1f}% time; CPU {1000 * cpu / done:.1f} and {1000 * bare_cpu / done:.1f} ms"
         )
     screener.close()
     return done / wall
