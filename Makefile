@@ -17,7 +17,7 @@ install = { $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python 
 compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url
 
-.PHONY: help run install test lint format types arrows unit integration lock clean
+.PHONY: help run install test lint format types arrows unit integration screenshots lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ lint: $(TEST) ## Check style, types and import arrows
 format: $(TEST) ## Bring all Python files into the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+screenshots: $(TEST) ## Take pictures of every page, of real X-rays, into docs/images/pages [SHOTS="--files 120"]
+	@exec $(BIN)/python -m tests.browser.screenshots $(SHOTS)
 
 lock: $(SERVE) ## Pin dependencies again, with hashes, after a change of pyproject.toml [UPGRADE=--upgrade]
 	$(compile) $(UPGRADE) pyproject.toml --extra s3 --extra training --extra test -o requirements/test.txt

@@ -98,6 +98,8 @@ class Watch:
                 answer = work(session)
             took = 0.0
             for statement, parameters in statements:
+                if not statement.startswith("SELECT"):
+                    continue
                 plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters).scalars().all()
                 took += sum(float(line.split()[-2]) for line in plan if line.startswith(("Planning Time", "Execution")))
                 if plans:

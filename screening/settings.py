@@ -47,6 +47,16 @@ class Settings(BaseSettings):
     max_container_members: int = Field(default=20_000, ge=1, le=1_000_000)
     max_container_mb: int = Field(default=20_000, ge=1)
 
+    reserve_mb: int = Field(default=1024, ge=16, le=1_000_000)
+    """Free space that uploads leave: for renditions, for the database, and for what arrives within a second."""
+    quota_mb: int = Field(default=0, ge=0)
+    """So much all originals together may take; 0 for no quota. The only limit of space on S3, which tells none."""
+    max_waiting: int = Field(default=500_000, ge=1, le=100_000_000)
+    """Uploads wait while so many pictures of their lane, or of a more urgent one, are not screened yet."""
+
+    keep_originals_days: int = Field(default=0, ge=0, le=36_500)
+    """`screening clean-up` removes originals of screened scans that are older; 0 keeps them for ever."""
+
     engine: EngineKind = "auto"
     form: FormName = "auto"
     checkpoint_dir: Path = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -76,6 +86,8 @@ class Settings(BaseSettings):
     def _pairs(self) -> Self:
         if self.max_request_mb < self.max_file_mb:
             raise ValueError("SCREENING_MAX_REQUEST_MB must not be smaller than SCREENING_MAX_FILE_MB")
+        if 0 < self.quota_mb < self.max_file_mb:
+            raise ValueError("SCREENING_QUOTA_MB must not be smaller than SCREENING_MAX_FILE_MB, or 0 for no quota")
         if self.slice_s > self.lease_s:
             raise ValueError("SCREENING_SLICE_S must not be longer than SCREENING_LEASE_S")
         if not self.secret_key.get_secret_value() and not is_loopback(self.host):

@@ -12,6 +12,9 @@ from screening.database.engine import Database
 from screening.queue import Waker, make_celery
 from screening.settings import Settings, SettingsError
 from screening.storage import Storage, open_storage
+from screening.upkeep.capacity import Capacity, Limits
+
+MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class System:
     storage: Storage
     celery: Celery
     waker: Waker
+    capacity: Capacity
     clock: Clock = utc_now
 
     def pseudonym(self, identifier: str) -> str:
@@ -42,10 +46,14 @@ def open_system(settings: Settings) -> System:
             "or start everything with `screening up`, which keeps one in the data folder."
         )
     celery = make_celery(settings.redis_url, settings.sweep_every_s)
+    database = Database(settings.resolved_database_url)
+    storage = WithReferences(open_storage(settings.resolved_storage_url))
+    limits = Limits(settings.reserve_mb * MIB, settings.quota_mb * MIB, settings.max_waiting)
     return System(
         settings=settings,
-        database=Database(settings.resolved_database_url),
-        storage=WithReferences(open_storage(settings.resolved_storage_url)),
+        database=database,
+        storage=storage,
         celery=celery,
         waker=Waker(celery),
+        capacity=Capacity(database, storage, limits),
     )

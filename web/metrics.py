@@ -1,6 +1,5 @@
 """Measures for Prometheus, counted in SQL when they are asked for, so that any number of web processes agree."""
 
-import shutil
 from collections.abc import Iterator
 
 from flask import Blueprint, Response
@@ -11,9 +10,10 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from screening import workers
-from screening.database.states import UNFINISHED, JobState, RunState, WorkState
+from screening.database.states import JobState, RunState, WorkState
 from screening.database.tables import Checkpoint, Container, Job, Prediction, Receipt, Rendition, Run
 from screening.system import System
+from screening.upkeep.capacity import oldest_waiting_s
 from web import current
 from web.broker import queue_depths
 from web.watching import latest_drift
@@ -46,11 +46,16 @@ class _Measures(Collector):
             queues.add_metric([name], depth)
         yield queues
         settings = self._system.settings
-        if not settings.storage_url and settings.data_dir.is_dir():
-            free = shutil.disk_usage(settings.data_dir).free
-            yield GaugeMetricFamily("screening_free_bytes", "Free space in the data folder", value=free)
+        space = self._system.capacity.space()
+        for name, help_text, value in (
+            ("screening_free_bytes", "Free space of the storage folder or the SQLite file, the smaller", space.free),
+            ("screening_room_bytes", "What uploads may bring before they are refused (507)", space.room),
+            ("screening_originals_bytes", "What all originals take, where a quota is set", space.kept),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(name, help_text, value=value)
         limits = GaugeMetricFamily("screening_setting", "Settings that bound throughput", labels=["name"])
-        for name in ("batch_size", "linger_ms", "lease_s", "max_attempts", "sweep_every_s"):
+        for name in ("batch_size", "linger_ms", "lease_s", "max_attempts", "sweep_every_s", "max_waiting"):
             limits.add_metric([name], float(getattr(settings, name)))
         yield limits
 
@@ -63,7 +68,7 @@ class _Measures(Collector):
             unpacking = session.scalar(
                 select(func.count()).where(Container.state.in_((WorkState.WAITING, WorkState.WORKING)))
             )
-            oldest = session.scalar(select(func.min(Job.created_at)).where(Job.state.in_(UNFINISHED)))
+            waiting = oldest_waiting_s(session, now)
             predicted = session.execute(
                 select(Checkpoint.id, func.count(Prediction.id))
                 .outerjoin(Prediction, Prediction.checkpoint_id == Checkpoint.id)
@@ -77,7 +82,6 @@ class _Measures(Collector):
             "screening_renditions", "Renditions by state", "state", {s: renditions.get(s, 0) for s in WorkState}
         )
         yield GaugeMetricFamily("screening_containers_waiting", "Archives to be unpacked", value=unpacking or 0)
-        waiting = (now - oldest).total_seconds() if oldest else 0.0
         yield GaugeMetricFamily("screening_oldest_waiting_seconds", "Age of the oldest unfinished job", value=waiting)
         total = CounterMetricFamily("screening_predictions", "Predictions recorded", labels=["checkpoint"])
         for checkpoint, count in predicted:

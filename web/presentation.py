@@ -42,6 +42,8 @@ def register_filters(app: Flask) -> None:
         lane_word=lambda lane: Lane(lane).label.capitalize(),
         size=size,
         ago=ago,
+        waited=waited,
+        rate=rate,
         details=details,
     )
     app.jinja_env.trim_blocks = True
@@ -115,6 +117,21 @@ def details(values: dict[str, Any]) -> str:
             shown = str(value)
         parts.append(f"{name.replace('_', ' ')} {shown}")
     return ", ".join(parts)
+
+
+def waited(value: datetime) -> Markup:
+    """How long ago that was; a script lets it grow."""
+    seconds = (current.system().clock() - value).total_seconds()
+    return Markup('<time datetime="{}" data-waited>{}</time>').format(
+        value.astimezone(UTC).isoformat(timespec="seconds"), duration(seconds)
+    )
+
+
+def rate(per_second: float) -> str:
+    """38/s, 2.4/s; what is slower than one in a second by the minute: 12/min."""
+    if per_second >= 10:
+        return f"{per_second:,.0f}/s"
+    return f"{per_second:.1f}/s" if per_second >= 1 else f"{per_second * 60:.0f}/min"
 
 
 def ago(value: datetime) -> str:

@@ -11,8 +11,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from screening.errors import Conflict, NotFound, Refused
-from screening.storage import StorageError
+from screening.errors import Busy, Conflict, Full, Later, NotFound, Refused
+from screening.storage import StorageError, StorageFull
+from screening.upkeep.capacity import SPACE_AGAIN_S
 
 log = structlog.get_logger()
 
@@ -31,6 +32,7 @@ _CODES_AND_SENTENCES = {
     429: ("too_many_requests", "Too many tries in a short time. Wait a minute and try again."),
     500: ("internal", "Something went wrong here; it was logged. Try again, and tell the operator if it comes back."),
     503: ("not_available", "The system cannot answer at the moment. Try again in a few seconds."),
+    507: ("storage_full", "The server has no room for more. Ask its operator to make room, and try again then."),
 }
 
 
@@ -40,6 +42,9 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(NotFound, lambda error: answer(404, error.code, str(error)))
     app.register_error_handler(Conflict, lambda error: answer(409, error.code, str(error)))
     app.register_error_handler(Refused, lambda error: answer(400, error.code, str(error)))
+    app.register_error_handler(Busy, lambda error: _later(429, error))
+    app.register_error_handler(Full, lambda error: _later(507, error))
+    app.register_error_handler(StorageFull, _storage_full)
     app.register_error_handler(StorageError, _storage)
     for kind in (OperationalError, InterfaceError, PoolTimeout):
         app.register_error_handler(kind, _database)
@@ -109,6 +114,15 @@ def _invalid_fields(messages: Any, path: str = "") -> list[tuple[str, str]]:
 
 def _csrf(_error: CSRFError) -> Response:
     return answer(400, "csrf", "The form has expired or came from another site. Reload the page and send it again.")
+
+
+def _later(status: int, error: Later) -> Response:
+    return answer(status, error.code, str(error), {"Retry-After": str(error.again_s)})
+
+
+def _storage_full(error: StorageFull) -> Response:
+    log.error("storage is full", error=str(error))
+    return answer(507, headers={"Retry-After": str(SPACE_AGAIN_S)})
 
 
 def _storage(error: StorageError) -> Response:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Generic, TypeVar, cast
@@ -13,6 +14,8 @@ from sqlalchemy.orm import Session
 from screening.system import System
 from screening.threshold_choice import Scores, scores_of
 from screening.watching.drift import Drift, watch
+from screening.worklist import BandCounts, Filters, band_counts
+from screening.worklist.counts import count_to_read
 from web import current
 
 T = TypeVar("T")
@@ -20,13 +23,16 @@ T = TypeVar("T")
 KEPT_S = 600.0
 KEPT_TIMES = 200
 """Counts are kept this many times as long as counting took, so that in a small installation they are always new."""
+LISTS_KEPT_TIMES = 20
+MOST_LISTS = 200
 
 
 class Latest(Generic[T]):
     """Counts anew when what it has is old, ten minutes at most; meanwhile other threads are given what there was."""
 
-    def __init__(self, system: System, count: Callable[[Session, datetime], T]) -> None:
+    def __init__(self, system: System, count: Callable[[Session, datetime], T], kept_times: int = KEPT_TIMES) -> None:
         self._system = system
+        self._kept_times = kept_times
         self._count = count
         self._lock = threading.Lock()
         self._counted_at: float | None = None
@@ -42,10 +48,15 @@ class Latest(Generic[T]):
                     with self._system.database.read() as session:
                         self._counted = self._count(session, self._system.clock())
                     self._counted_at = time.monotonic()
-                    self._kept_s = min(KEPT_S, KEPT_TIMES * (self._counted_at - start))
+                    self._kept_s = min(KEPT_S, self._kept_times * (self._counted_at - start))
             finally:
                 self._lock.release()
         return cast(T, self._counted)
+
+    @property
+    def known(self) -> T | None:
+        """What was counted last, without counting."""
+        return self._counted
 
     def _is_old(self) -> bool:
         return self._counted_at is None or time.monotonic() - self._counted_at > self._kept_s
@@ -53,8 +64,18 @@ class Latest(Generic[T]):
 
 def latest_drift() -> Drift | None:
     """None where no checkpoint is active. At most ten minutes old."""
+    return _drift().get()
+
+
+def drift_warnings() -> list[str]:
+    """Those of the last count of this process, whenever that was; none before the first."""
+    known = _drift().known
+    return known.warnings if known else []
+
+
+def _drift() -> Latest[Drift | None]:
     latest: Latest[Drift | None] = current_app.extensions.setdefault("screening-drift", Latest(current.system(), watch))
-    return latest.get()
+    return latest
 
 
 def latest_scores(checkpoint: str) -> Scores:
@@ -62,3 +83,19 @@ def latest_scores(checkpoint: str) -> Scores:
     counting = Latest(current.system(), partial(scores_of, checkpoint=checkpoint))
     latest: Latest[Scores] = current_app.extensions.setdefault(f"screening-scores-{checkpoint}", counting)
     return latest.get()
+
+
+def latest_counts(filters: Filters) -> tuple[BandCounts, int]:
+    """(the bands' counts, how many scans are to be read) under the filters; kept twenty times as long as counting took.
+
+    Raises Conflict where no checkpoint is active, NotFound for an unknown run.
+    """
+    plain = replace(filters, band=None, to_read=False, by_study=False)
+    lists: dict[Filters, Latest[tuple[BandCounts, int]]] = current_app.extensions.setdefault("screening-counts", {})
+    if plain not in lists and len(lists) >= MOST_LISTS:
+        lists.clear()
+
+    def count(session: Session, _now: datetime) -> tuple[BandCounts, int]:
+        return band_counts(session, plain), count_to_read(session, plain)
+
+    return lists.setdefault(plain, Latest(current.system(), count, LISTS_KEPT_TIMES)).get()

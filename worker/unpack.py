@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from screening.database.states import RunState
 from screening.database.tables import Run
 from screening.database.transactions import committed
+from screening.errors import Full
 from screening.ledger.lease import Lease
 from screening.ledger.sweeping import complete_runs
 from screening.ledger.unpacking import (
@@ -52,10 +53,21 @@ class Unpacking:
         """Unpack until nothing waits, the slice is over, or a stop is asked for. Returns whether work may be left."""
         end = time.monotonic() + self._system.settings.slice_s
         while not should_stop() and time.monotonic() < end:
+            if not self._has_room():
+                return False
             lease, claim = committed(self._system.database, self._claim)
             if claim is None:
                 return False
             self._unpack(lease, claim, should_stop)
+        return True
+
+    def _has_room(self) -> bool:
+        """Whether members may be stored; where not, the sweep asks again every few seconds."""
+        try:
+            self._system.capacity.check_space(0)
+        except Full as reason:
+            log.error("containers wait for room", reason=str(reason))
+            return False
         return True
 
     def _claim(self, session: Session) -> tuple[Lease, ContainerClaim | None]:
@@ -79,7 +91,7 @@ class Unpacking:
             self._reject(lease, claim, problem.code, str(problem))
         except ObjectMissing:
             self._reject(lease, claim, "original_missing", "The archive is not in storage any more. Send it again.")
-        except (StorageError, StoppedEarly) as reason:
+        except (StorageError, StoppedEarly, Full) as reason:
             log.warning("container handed back", container=claim.file_name, reason=str(reason))
             committed(database, lambda session: release_container(session, lease, claim.container_id))
             return
@@ -110,6 +122,7 @@ class Unpacking:
                 self._admit(claim, member)
                 if number % 16 == 0:
                     self._check_run(claim.run_id)
+                    self._system.capacity.check_space(0)
                     self._system.waker.wake(QueueName.PREPARE)
 
     def _admit(self, claim: ContainerClaim, member: Member) -> None:

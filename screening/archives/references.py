@@ -7,12 +7,13 @@ file which was changed in its archive is never taken for the scan that it was.
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from screening.archives.walking import read_address
-from screening.storage.objects import Incoming, ObjectMissing, Storage
+from screening.storage.objects import Incoming, ObjectMissing, Storage, StoredObject
 
 _REFERABLE = ("originals/", "containers/")
 
@@ -57,6 +58,16 @@ class WithReferences:
         if key.startswith(_REFERABLE):
             self.base.delete(reference_key(key))
 
+    def delete_unless_fresh(self, key: str, since: datetime) -> bool:
+        """Of the bytes or of the reference, whichever this key names; a reference is listed under a key of its own."""
+        return self.base.delete_unless_fresh(key, since)
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        return self.base.list(prefix)
+
+    def free_bytes(self) -> int | None:
+        return self.base.free_bytes()
+
     def ping(self) -> None:
         self.base.ping()
 
@@ -86,8 +97,8 @@ class IncomingReference:
         return self._head[:size]
 
     def keep(self, key: str) -> None:
-        if not self._storage.exists(key):
-            self._storage.put(reference_key(key), json.dumps({"address": self._address}).encode())
+        # Put even where one is there: it counts as kept at this moment, and a clean-up leaves it alone.
+        self._storage.put(reference_key(key), json.dumps({"address": self._address}).encode())
 
     def __enter__(self) -> Self:
         return self

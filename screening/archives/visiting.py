@@ -52,7 +52,7 @@ def visit(
     """Walk an archive and admit what is new to one run of the lane archive, which is submitted at the end.
 
     A visit that was cut short left its run open; the next one goes on with it. Raises StorageError where the archive
-    or the storage does not answer, Conflict where no checkpoint is active.
+    or the storage does not answer, Conflict where no checkpoint is active, Full where there is no room for its files.
     """
     found = admitted = refused = 0
     run_id = _open_run_of(system, archive)
@@ -62,6 +62,8 @@ def visit(
             for fresh in _batches(_not_seen(system, archive, several), ADMITTED_AT_ONCE):
                 if should_stop():
                     return Visited(found, admitted, refused, whole=False)
+                if not archive.in_place:
+                    system.capacity.check_space(sum(file.size for file in fresh))
                 run_id = run_id or _open_run(system, archive)
                 receipts = _admit(system, archive, run_id, fresh)
                 refused += sum(receipt.status == "rejected" for receipt in receipts)

@@ -18,6 +18,10 @@ COMMANDS = {
     "checkpoint": ("screening.cli.checkpoint", "List, verify, register and activate checkpoints."),
     "migrate": ("screening.cli.database", "Bring the database to the schema of this release."),
     "doctor": ("screening.cli.doctor", "Check the installation and say what is wrong."),
+    "bench": ("screening.cli.bench", "Measure how fast this machine screens."),
+    "clean-up": ("screening.cli.clean_up", "Find temporary, orphaned and expired objects; remove them with --apply."),
+    "backup": ("screening.cli.backup", "Copy database and objects to a folder, while everything runs."),
+    "restore": ("screening.cli.backup", "Bring a backup into an empty installation."),
     "health": ("screening.cli.health", "Check one kind of process on this machine, for health checks."),
 }
 """Subcommand: the module whose attribute of the same name (with `_` for `-`) it is, and its line in the help."""

@@ -12,6 +12,7 @@ from screening.cli.installation import data_option, settings_beside
 from screening.settings import Settings, SettingsError
 
 SCARCE_BYTES = 2 * 10**9
+ACTOR = "screening command"
 KINDS = ("prepare", "screen", "upkeep", "beat")
 
 
@@ -22,28 +23,45 @@ class Finding:
     point: str
     ok: bool
     found: str
+    mended: bool = False
 
 
 @click.command
+@click.option("--storage", "objects", is_flag=True, help="Also compare the database with every object in storage.")
+@click.option("--hashes", is_flag=True, help="Also read every original and compare its hash. This takes its time.")
+@click.option("--repair", is_flag=True, help="Mend what can be mended; implies --storage. Without it nothing changes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @data_option
-def doctor(as_json: bool, data: Path | None) -> None:
-    """Check settings, database, Redis, storage, checkpoint, workers and free space. Exit code 1 when one is wrong."""
+def doctor(objects: bool, hashes: bool, repair: bool, as_json: bool, data: Path | None) -> None:
+    """Check settings, database, Redis, storage, checkpoint, workers and free space. Exit code 1 when one is wrong.
+
+    The database's rows are checked against each other too. --storage, --hashes and --repair go further.
+    """
     from screening.cli.display import print_json
 
     findings = []
-    for finding in _examine(data):
+    for finding in _examine(data, _Depth(objects=objects or hashes or repair, hashes=hashes, repair=repair)):
         findings.append(finding)
         if not as_json:
-            click.echo(f"{'ok     ' if finding.ok else 'PROBLEM'}  {finding.point:<12}{finding.found}")
-    healthy = all(finding.ok for finding in findings)
+            word = "ok" if finding.ok else "MENDED" if finding.mended else "PROBLEM"
+            click.echo(f"{word:<9}{finding.point:<12}{finding.found}")
+    healthy = all(finding.ok or finding.mended for finding in findings)
     if as_json:
         print_json({"ok": healthy, "findings": [asdict(finding) for finding in findings]})
     if not healthy:
         click.get_current_context().exit(1)
 
 
-def _examine(data: Path | None) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class _Depth:
+    """How far the check goes beyond the usual points."""
+
+    objects: bool
+    hashes: bool
+    repair: bool
+
+
+def _examine(data: Path | None, depth: _Depth) -> Iterator[Finding]:
     try:
         settings = settings_beside(data)
     except SettingsError as error:
@@ -58,6 +76,7 @@ def _examine(data: Path | None) -> Iterator[Finding]:
         yield _point("checkpoint", lambda: _checkpoint(settings))
         for kind in KINDS:
             yield _point(kind, lambda kind=kind: _worker(settings, kind))  # type: ignore[misc]
+        yield from _records(settings, depth)
     yield _point("free space", lambda: _space(settings))
 
 
@@ -146,3 +165,36 @@ def _space(settings: Settings) -> tuple[bool, str]:
     free = shutil.disk_usage(settings.data_dir).free
     text = f"{free / 1e9:.1f} GB in {settings.data_dir.resolve()}"
     return free > SCARCE_BYTES, text if free > SCARCE_BYTES else f"{text} is little; make room or move the data folder"
+
+
+def _records(settings: Settings, depth: _Depth) -> Iterator[Finding]:
+    """Rows against each other and, where that is asked for, against the objects in storage."""
+    from screening.archives.references import WithReferences
+    from screening.clock import utc_now
+    from screening.database.engine import Database
+    from screening.storage import open_storage
+    from screening.upkeep import consistency
+    from screening.upkeep.objects import check_objects
+
+    database = Database(settings.resolved_database_url)
+
+    def rows() -> Iterator[consistency.Finding]:
+        yield from consistency.check_rows(database, utc_now(), settings.max_attempts, ACTOR, repair=depth.repair)
+
+    def objects() -> Iterator[consistency.Finding]:
+        storage = WithReferences(open_storage(settings.resolved_storage_url))
+        yield from check_objects(database, storage, utc_now(), ACTOR, hashes=depth.hashes, repair=depth.repair)
+
+    # Objects first: what they send back or set aside, the rows then have to agree with.
+    for point, check in (("objects", objects), ("rows", rows)) if depth.objects else (("rows", rows),):
+        wrong = False
+        try:
+            for finding in check():
+                wrong = True
+                yield Finding(point, False, finding.sentence, finding.mended)
+        except Exception as error:
+            # As with the other points: what stops the check is what the person needs to read.
+            wrong = True
+            yield Finding(point, False, (str(error).strip() or type(error).__name__).splitlines()[0])
+        if not wrong:
+            yield Finding(point, True, "agree with each other" if point == "rows" else "are all there, for all rows")

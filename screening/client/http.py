@@ -14,8 +14,10 @@ CONNECTIONS = 4
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
 PATIENCE_S = 180.0
-"""For so long a request that fails in passing is tried again; a restart of the server takes less."""
-_PASSING = (408, 429, 500, 502, 503, 504)
+"""For so long a request that fails in passing is tried again; a restart of the server takes less. A server that says
+when to come again is waited for as long as it says so: its queue may need hours, or its operator has to make room."""
+_PASSING = (408, 429, 500, 502, 503, 504, 507)
+_ASKED_TO_WAIT = (429, 507)
 
 BuildRequest = Callable[[], dict[str, Any]]
 """Makes the arguments of a request anew for each try, because a stream can be sent only once."""
@@ -94,10 +96,14 @@ class Connection:
             wanted_pause = 0.0
             try:
                 answer = self._client.request(method, path, **build())
-                if answer.status_code not in _PASSING or (answer.status_code != 429 and not again_after_doubt):
+                # An answer that asks to wait leaves no doubt: nothing was done.
+                again = again_after_doubt or answer.status_code in _ASKED_TO_WAIT
+                if answer.status_code not in _PASSING or not again:
                     return _read(answer, self.server)
                 wanted_pause = _retry_after(answer)
                 problem = _problem(answer, self.server)
+                if answer.status_code in _ASKED_TO_WAIT and wanted_pause:
+                    deadline = time.monotonic() + wanted_pause + self._patience_s
             except httpx.TransportError as error:
                 problem = _unreachable(self.server, error)
                 if not again_after_doubt and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):

@@ -20,8 +20,11 @@ class MigrationError(Exception):
     """The schema could not be brought to this release; the message says what to do."""
 
 
-def upgrade(url: str) -> list[str]:
-    """Apply every migration that the database lacks, in order: their names. Raises MigrationError."""
+def upgrade(url: str, to: str = "head") -> list[str]:
+    """Apply every migration that the database lacks, in order: their names. Raises MigrationError.
+
+    to: a revision at which to stop; the database must not be beyond it.
+    """
     config = _config()
     script = ScriptDirectory.from_config(config)
     database = Database(url)
@@ -34,9 +37,15 @@ def upgrade(url: str) -> list[str]:
                     f"The database has the schema of a newer release ({', '.join(sorted(before - known))}). "
                     "Install that release again, or name another database."
                 )
-            missing = [r.revision for r in script.walk_revisions() if r.revision not in _lineage(script, before)]
+            if to != "head" and to not in known:
+                raise MigrationError(f"This release does not know the schema {to}. Install a newer release.")
+            wanted = _lineage(script, {to} if to != "head" else set(script.get_heads()))
+            present = _lineage(script, before)
+            if present - wanted:
+                raise MigrationError(f"The database is beyond the schema {to} already. Name an empty database.")
+            missing = [r.revision for r in script.walk_revisions() if r.revision in wanted - present]
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
             connection.commit()
             return missing[::-1]
     except SQLAlchemyError as error:

@@ -49,6 +49,8 @@ class Scan(Base):
     view: Mapped[str | None] = mapped_column(String(40))
     laterality: Mapped[str | None] = mapped_column(String(8))
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    original_removed_at: Mapped[datetime | None]
+    """The original was removed after its time, or is lost; a file sent again brings it back."""
 
 
 class Rendition(Leased, Base):

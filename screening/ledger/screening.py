@@ -9,7 +9,7 @@ from sqlalchemy import ScalarSelect, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from screening.database.inserting import insert_into
-from screening.database.states import JobState, RunState
+from screening.database.states import JobState, Lane, RunState
 from screening.database.tables import Job, Prediction, Run
 from screening.ledger.lease import SET_ASIDE_CODE, Lease, set_aside_reason
 
@@ -194,11 +194,11 @@ def requeue_jobs(session: Session, condition: Iterable[Any], max_attempts: int, 
     return int(aside.rowcount) + int(again.rowcount)
 
 
-def queued_up_to(session: Session, limit: int) -> int:
-    """How many jobs could be claimed now, counted no further than `limit`."""
+def queued_up_to(session: Session, limit: int, lane: int = Lane.ARCHIVE) -> int:
+    """How many jobs of this lane and those before it could be claimed now, counted no further than `limit`."""
     runs = session.scalars(
         select(Run.id)
-        .where(Run.state.in_(_CLAIMABLE_RUNS), first_job(JobState.QUEUED).is_not(None))
+        .where(Run.state.in_(_CLAIMABLE_RUNS), Run.lane <= lane, first_job(JobState.QUEUED).is_not(None))
         .order_by(Run.lane, Run.id)
         .limit(limit)
     ).all()

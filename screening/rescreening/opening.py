@@ -95,7 +95,12 @@ def _insert_jobs(
         select(literal(run.id), Scan.id, Scan.file_name, state, literal(0), literal(now))
         .select_from(Scan)
         .outerjoin(Rendition, and_(Rendition.scan_id == Scan.id, Rendition.spec == spec))
-        .where(or_(Rendition.state.is_(None), Rendition.state != WorkState.REJECTED), *wanted)
+        .where(
+            or_(Rendition.state.is_(None), Rendition.state != WorkState.REJECTED),
+            # Without its original a scan has only the renditions that were made before.
+            or_(Scan.original_removed_at.is_(None), Rendition.state == WorkState.READY),
+            *wanted,
+        )
         .order_by(*((Scan.id,) if most is None else (Scan.received_at.desc(), Scan.id)))
         .limit(most)
     )

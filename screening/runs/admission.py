@@ -47,11 +47,13 @@ def scan_id_of(sha256: str) -> str:
 
 
 def known_hashes(session: Session, hashes: Sequence[str]) -> set[str]:
-    """Which of these SHA-256 digests are scans of this installation already."""
+    """Which of these SHA-256 digests are scans of this installation whose original it has."""
     known: set[str] = set()
     for start in range(0, len(hashes), HASHES_PER_QUERY):
         part = hashes[start : start + HASHES_PER_QUERY]
-        known.update(session.scalars(select(Scan.sha256).where(Scan.sha256.in_(part))))
+        known.update(
+            session.scalars(select(Scan.sha256).where(Scan.sha256.in_(part), Scan.original_removed_at.is_(None)))
+        )
     return known
 
 
@@ -89,6 +91,13 @@ def admit_scan(
             "facts": {},
         },
     )
+    if not new:
+        # The bytes are in storage again, should they have been removed.
+        session.execute(
+            update(Scan)
+            .where(Scan.id == scan_id, Scan.original_removed_at.is_not(None))
+            .values(original_removed_at=None)
+        )
     new_rendition = _insert_missing(
         session,
         Rendition,
@@ -126,7 +135,7 @@ def admit_scan(
 def admit_known(session: Session, now: datetime, run: Run, sha256: str, name: str) -> Receipted | None:
     """Admit a scan whose bytes the server has, without sending them again; None where it does not have them."""
     scan = session.get(Scan, scan_id_of(sha256))
-    if scan is None or scan.sha256 != sha256:
+    if scan is None or scan.sha256 != sha256 or scan.original_removed_at is not None:
         return None
     return admit_scan(session, now, run, StoredFile(name, sha256, scan.size_bytes, scan.media_type))
 
@@ -164,22 +173,26 @@ def refuse_file(
     container_id: int | None = None,
 ) -> Receipted:
     """Keep the receipt of a file that was refused at the door; nothing else of it is kept."""
+    if sha256 is None and _refused_before(session, run.id, name, size_bytes):
+        return Receipted(name, None, "rejected", code, reason)
     _add_receipt(session, now, run.id, name, sha256, size_bytes, "rejected", code, reason, None, container_id)
     return Receipted(name, sha256, "rejected", code, reason)
 
 
-def receipts_of(session: Session, run_id: int, after: int = 0, limit: int = 1000) -> Sequence[Receipt]:
-    """Receipts of a run in the order in which the files came."""
-    return session.scalars(
-        select(Receipt).where(Receipt.run_id == run_id, Receipt.id > after).order_by(Receipt.id).limit(limit)
-    ).all()
-
-
-def rejected_receipts(session: Session, run_id: int, limit: int) -> Sequence[Receipt]:
-    """Files of a run that were refused at the door, the first ones first."""
-    return session.scalars(
-        select(Receipt).where(Receipt.run_id == run_id, Receipt.status == "rejected").order_by(Receipt.id).limit(limit)
-    ).all()
+def _refused_before(session: Session, run_id: int, name: str, size_bytes: int) -> bool:
+    """Whether a file without a hash has its receipt: it is sent again by everybody who resumes an upload."""
+    return bool(
+        session.scalar(
+            select(Receipt.id)
+            .where(
+                Receipt.run_id == run_id,
+                Receipt.sha256.is_(None),
+                Receipt.file_name == name,
+                Receipt.size_bytes == size_bytes,
+            )
+            .limit(1)
+        )
+    )
 
 
 def _spec_of(session: Session, run: Run) -> str:

@@ -48,11 +48,15 @@ def get_run(session: Session, run_id: int, *, share_locked: bool = False) -> Run
     return run
 
 
-def list_runs(session: Session, limit: int = 50, before: int | None = None, search: str = "") -> Sequence[Run]:
-    """The newest runs, older than run `before` where it is given, whose name contains `search`."""
+def list_runs(
+    session: Session, limit: int = 50, before: int | None = None, search: str = "", state: str | None = None
+) -> Sequence[Run]:
+    """The newest runs, older than run `before` and in `state` where they are given, whose name contains `search`."""
     statement = select(Run).order_by(Run.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(Run.id < before)
+    if state is not None:
+        statement = statement.where(Run.state == state)
     if search:
         statement = statement.where(Run.name.icontains(search, autoescape=True))
     return session.scalars(statement).all()
@@ -72,6 +76,16 @@ def run_names(session: Session, run_ids: Collection[int]) -> dict[int, str]:
 def runs_in_state(session: Session, states: Sequence[RunState], limit: int) -> Sequence[Run]:
     """The newest runs in any of these states."""
     return session.scalars(select(Run).where(Run.state.in_(states)).order_by(Run.id.desc()).limit(limit)).all()
+
+
+def unfinished_uploads(session: Session, person: str, limit: int) -> Sequence[Run]:
+    """The newest runs that this person opened and that still take files."""
+    return session.scalars(
+        select(Run)
+        .where(Run.state.in_((RunState.OPEN, RunState.PAUSED)), Run.submitted_at.is_(None), Run.created_by == person)
+        .order_by(Run.id.desc())
+        .limit(limit)
+    ).all()
 
 
 def submit_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:

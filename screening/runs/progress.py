@@ -38,6 +38,8 @@ class Progress:
     """Jobs that ended per second, over the last 20 seconds (or since the run began, where that is less)."""
     eta_s: float | None
     oldest_waiting_s: float | None
+    waiting_since: datetime | None
+    """When the job that waits longest came; `oldest_waiting_s` is its age."""
 
     @property
     def flagged(self) -> int:
@@ -63,14 +65,17 @@ def progress_of(session: Session, now: datetime, run: Run) -> Progress:
         return int(by_state.get(state, (0, None))[0])
 
     point = operating_point(session, run.checkpoint_id)
+    # The sum keeps SQLite from going through every flagged scan of the installation in the index of probabilities:
+    # the jobs of the run are what is few.
+    probability = Prediction.probability + 0.0
     flagged, likely = session.execute(
-        select(func.count(), func.count().filter(Prediction.probability >= point.likely_threshold))
+        select(func.count(), func.count().filter(probability >= point.likely_threshold))
         .select_from(Job)
         .join(Prediction, (Prediction.scan_id == Job.scan_id) & (Prediction.checkpoint_id == run.checkpoint_id))
         .where(
             Job.run_id == run.id,
             Job.state == JobState.SCREENED,
-            Prediction.probability >= point.threshold,
+            probability >= point.threshold,
         )
     ).one()
     refused = session.scalar(select(func.count()).where(Receipt.run_id == run.id, Receipt.status == "rejected"))
@@ -98,6 +103,7 @@ def progress_of(session: Session, now: datetime, run: Run) -> Progress:
         rate_per_s=rate,
         eta_s=round(unfinished / rate, 1) if rate and unfinished else None,
         oldest_waiting_s=round((now - min(waiting_since)).total_seconds(), 1) if waiting_since else None,
+        waiting_since=min(waiting_since) if waiting_since else None,
     )
 
 

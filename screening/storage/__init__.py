@@ -2,13 +2,15 @@
 
 from screening.storage.backends import open_storage
 from screening.storage.keys import checkpoint_key, container_key, display_key, original_key, rendition_key
-from screening.storage.objects import Incoming, ObjectMissing, Storage, StorageError
+from screening.storage.objects import Incoming, ObjectMissing, Storage, StorageError, StorageFull, StoredObject
 
 __all__ = [
     "Incoming",
     "ObjectMissing",
     "Storage",
     "StorageError",
+    "StorageFull",
+    "StoredObject",
     "checkpoint_key",
     "container_key",
     "display_key",

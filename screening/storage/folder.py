@@ -1,11 +1,15 @@
 """Objects in a local folder (or a shared file system)."""
 
+import os
 import secrets
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from screening.storage.incoming import IncomingFile
-from screening.storage.objects import ObjectMissing, StorageError
+from screening.storage.objects import ObjectMissing, StorageError, StoredObject, trouble
 
 
 class FolderStorage:
@@ -24,8 +28,12 @@ class FolderStorage:
 
     def _adopt(self, path: Path, key: str) -> None:
         target = self._path(key)
-        if target.exists():
+        try:
+            # What is there already is kept at this moment: a clean-up that runs now leaves it alone.
+            os.utime(target)
             return
+        except FileNotFoundError:
+            pass
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
@@ -62,6 +70,48 @@ class FolderStorage:
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
 
+    def delete_unless_fresh(self, key: str, since: datetime) -> bool:
+        path = self._path(key)
+        aside = self._temporary / f"aside-{secrets.token_hex(8)}"
+        try:
+            if _modified(path) >= since:
+                return False
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            # Moved first and looked at again: whoever keeps the same bytes from here on stores them anew.
+            path.rename(aside)
+            if _modified(aside) >= since:
+                aside.replace(path)
+                return False
+            aside.unlink()
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise self._trouble(error) from error
+        return True
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        folders = [self._path(prefix)]
+        while folders:
+            try:
+                with os.scandir(folders.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(Path(entry.path))
+                            continue
+                        try:
+                            found = entry.stat()
+                        except FileNotFoundError:
+                            continue
+                        key = Path(entry.path).relative_to(self.folder).as_posix()
+                        yield StoredObject(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self._trouble(error) from error
+
+    def free_bytes(self) -> int | None:
+        return free_bytes_of(self.folder)
+
     def ping(self) -> None:
         key = f"tmp/ping-{secrets.token_hex(8)}"
         self.put(key, b"ping")
@@ -75,6 +125,19 @@ class FolderStorage:
         return path
 
     def _trouble(self, error: OSError) -> StorageError:
-        return StorageError(
-            f"the storage folder {self.folder} does not work ({error.strerror}); check space and rights"
+        return trouble(
+            error, f"the storage folder {self.folder} does not work ({error.strerror}); check space and rights"
         )
+
+
+def free_bytes_of(folder: Path) -> int:
+    """Free space of the file system on which this folder lies, or would lie. Raises StorageError."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    try:
+        return shutil.disk_usage(there).free
+    except OSError as error:
+        raise StorageError(f"the free space of {there} cannot be asked for ({error.strerror})") from error
+
+
+def _modified(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)

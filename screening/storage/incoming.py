@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from screening.storage.objects import StorageError
+from screening.storage.objects import StorageError, trouble
 
 
 class IncomingFile:
@@ -61,4 +61,4 @@ class IncomingFile:
         self._path.unlink(missing_ok=True)
 
     def _trouble(self, error: OSError) -> StorageError:
-        return StorageError(f"{self._path} cannot be written ({error.strerror}); check the free space")
+        return trouble(error, f"{self._path} cannot be written ({error.strerror}); check the free space")

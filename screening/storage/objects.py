@@ -1,5 +1,9 @@
 """The storage protocol and its errors."""
 
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
@@ -10,6 +14,25 @@ class StorageError(Exception):
 
 class ObjectMissing(StorageError):
     """There is no object under this key."""
+
+
+class StorageFull(StorageError):
+    """There is no room for more."""
+
+
+def trouble(error: OSError, sentence: str) -> StorageError:
+    """The storage's own error for one of the operating system's."""
+    return StorageFull(sentence) if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError(sentence)
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object as a listing shows it."""
+
+    key: str
+    size: int
+    modified: datetime
+    """When it was last put or kept, in UTC."""
 
 
 class Incoming(Protocol):
@@ -29,7 +52,7 @@ class Incoming(Protocol):
         ...
 
     def keep(self, key: str) -> None:
-        """Move it to its address, durably. An object that is there already stays as it is."""
+        """Move it to its address, durably. An object that is there already stays, and counts as kept at this moment."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -55,6 +78,21 @@ class Storage(Protocol):
     def exists(self, key: str) -> bool: ...
     def delete(self, key: str) -> None:
         """Deleting what is not there is no error."""
+        ...
+
+    def delete_unless_fresh(self, key: str, since: datetime) -> bool:
+        """Delete an object unless somebody put or kept it since that moment. Returns whether it is gone.
+
+        Whoever keeps the same bytes meanwhile either has them spared or stores them anew.
+        """
+        ...
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """Every object whose key begins with this folder ("originals/"), in no order, without holding the list."""
+        ...
+
+    def free_bytes(self) -> int | None:
+        """Room that is left; None where the storage does not tell, as S3 does not."""
         ...
 
     def ping(self) -> None:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -11,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from screening.storage.incoming import IncomingFile
-from screening.storage.objects import ObjectMissing, StorageError
+from screening.storage.objects import ObjectMissing, StorageError, StoredObject
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 
@@ -29,9 +30,25 @@ class S3Storage:
         return IncomingFile(None, self._adopt)
 
     def _adopt(self, path: Path, key: str) -> None:
-        if not self.exists(key):
+        try:
+            self._refresh(key)
+        except ObjectMissing:
             with self._trouble(key):
                 self._client.upload_file(str(path), self._bucket, self._prefix + key)
+
+    def _refresh(self, key: str) -> None:
+        """Have an object that is there count as kept at this moment, so that a clean-up that runs now leaves it alone.
+
+        It is copied onto itself, by the server. Raises ObjectMissing.
+        """
+        full = self._prefix + key
+        with self._trouble(key):
+            self._client.copy_object(
+                Bucket=self._bucket,
+                Key=full,
+                CopySource={"Bucket": self._bucket, "Key": full},
+                MetadataDirective="REPLACE",
+            )
 
     def put(self, key: str, data: bytes) -> None:
         with self._trouble(key):
@@ -56,6 +73,30 @@ class S3Storage:
     def delete(self, key: str) -> None:
         with self._trouble(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
+    def delete_unless_fresh(self, key: str, since: datetime) -> bool:
+        try:
+            with self._trouble(key):
+                found = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        except ObjectMissing:
+            return True
+        if found["LastModified"] >= since:
+            return False
+        self.delete(key)
+        return True
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        with self._trouble(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    key = found["Key"].removeprefix(self._prefix)
+                    yield StoredObject(key, found["Size"], found["LastModified"])
+
+    def free_bytes(self) -> int | None:
+        return None
 
     def ping(self) -> None:
         key = f"tmp/ping-{secrets.token_hex(8)}"

@@ -51,9 +51,14 @@ class Part:
         columns = list(self.key.values())
         statement = self.statement
         if place is not None:
-            here = tuple_(*columns)
-            there = tuple_(*(literal(value, column.type) for value, column in zip(place, columns, strict=True)))
+            values = [literal(value, column.type) for value, column in zip(place, columns, strict=True)]
+            here, there = tuple_(*columns), tuple_(*values)
             statement = statement.where(here < there if falls else here > there)
+            leading = list(self.key).index("job") if "job" in self.key else 0
+            if leading:
+                # A row value over two tables starts no look into an index; what it says of the first table alone does.
+                first, start = tuple_(*columns[:leading]), tuple_(*values[:leading])
+                statement = statement.where(first <= start if falls else first >= start)
         ordered = statement.order_by(*(column.desc() if falls else column for column in columns))
         return list(session.execute(ordered.limit(limit)).all())
 

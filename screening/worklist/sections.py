@@ -8,7 +8,7 @@ falls as the id rises, so that the sample is read by key along an index like eve
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, func, null, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, func, null, or_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from screening.checkpoints import active, operating_point
@@ -43,12 +43,23 @@ class Listed:
 
 def listed(session: Session, filters: Filters) -> Listed:
     """Raises NotFound for an unknown run, Conflict where no checkpoint is active."""
+    _plan_for_these_values(session)
     checkpoint = active(session).id if filters.run is None else get_run(session, filters.run).checkpoint_id
     point = operating_point(session, checkpoint)
     first, then = _must_look_part(checkpoint, filters), _ranked_parts(checkpoint, filters, point)
     if filters.band == "must_look":
         return Listed(checkpoint, filters, point, ((first,),))
     return Listed(checkpoint, filters, point, (then,) if filters.band else ((first,), then))
+
+
+def _plan_for_these_values(session: Session) -> None:
+    """Until the transaction ends, PostgreSQL plans every statement for the values that it is given.
+
+    A plan that is kept for any value takes all runs and body parts for equally large, and reads a large run whole for
+    one page of it.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
 
 
 def must_look(checkpoint: str, filters: Filters) -> Select[*tuple[Any, ...]]:

@@ -123,7 +123,7 @@ def watch(watched: Watched, url: str) -> None:
 
     def hear(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            complaints.append(message.text)
+            complaints.append(f"{message.text} ({message.location.get('url', '')})")
 
     def see(request: Request) -> None:
         if not request.url.startswith((f"{url}/", "blob:", "data:")):

@@ -24,7 +24,9 @@ class Answer:
         return f"exit code {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
 
-def screening(*arguments: object, environment: dict[str, str] | None = None, stdin: str = "") -> Answer:
+def screening(
+    *arguments: object, environment: dict[str, str] | None = None, stdin: str = "", seconds: float = 180
+) -> Answer:
     """Call the command; a traceback, which nobody should ever see, is a failure in every test."""
     answer = Answer(
         subprocess.run(
@@ -33,7 +35,7 @@ def screening(*arguments: object, environment: dict[str, str] | None = None, std
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=seconds,
             check=False,
         )
     )

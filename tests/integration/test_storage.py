@@ -1,12 +1,15 @@
 """Both kinds of storage keep the same promises: whole objects, content addresses, clear errors."""
 
+import errno
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from screening.storage import ObjectMissing, Storage, StorageError, open_storage, original_key
+from screening.storage import ObjectMissing, Storage, StorageError, StorageFull, open_storage, original_key
+from tests.installation import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -98,3 +101,40 @@ def test_a_key_cannot_leave_the_folder(tmp_path: Path) -> None:
 def test_an_unknown_url_is_refused_with_what_to_use(url: str) -> None:
     with pytest.raises(StorageError, match="use file:///folder or s3://bucket"):
         open_storage(url)
+
+
+def test_a_listing_shows_every_object_below_a_folder_with_size_and_time(storage: Storage) -> None:
+    storage.put("originals/aa/bb/one", b"1")
+    storage.put("originals/cc/dd/two", b"22")
+    storage.put("renditions/x/three", b"333")
+    before = datetime.now(UTC) - timedelta(minutes=5)
+    listed = {found.key: found for found in storage.list("originals/")}
+    assert {key: found.size for key, found in listed.items()} == {"originals/aa/bb/one": 1, "originals/cc/dd/two": 2}
+    assert all(before < found.modified <= datetime.now(UTC) + timedelta(minutes=5) for found in listed.values())
+    assert list(storage.list("displays/")) == []
+
+
+def test_what_was_kept_again_is_fresh_and_is_not_deleted(storage: Storage) -> None:
+    storage.put("originals/x", b"same")
+    written = next(storage.list("originals/")).modified
+    # A bucket tells whole seconds.
+    wait_until(lambda: datetime.now(UTC) > written + timedelta(seconds=1.1), 10, "the next second")
+    with storage.receive() as incoming:
+        incoming.write(b"same")
+        incoming.keep("originals/x")
+    assert not storage.delete_unless_fresh("originals/x", written + timedelta(milliseconds=1))
+    assert storage.get("originals/x") == b"same"
+    assert storage.delete_unless_fresh("originals/x", datetime.now(UTC) + timedelta(hours=1))
+    assert not storage.exists("originals/x")
+    assert storage.delete_unless_fresh("originals/x", datetime.now(UTC)), "what is not there is gone"
+
+
+def test_a_full_disk_is_told_apart_from_other_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = open_storage(f"file://{tmp_path}/objects")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageFull, match="check space"):
+        storage.put("renditions/x", b"1")

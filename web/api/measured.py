@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields
 
+from web.api.comparisons import RateDocument
 from web.api.schemas import Query, moment
 
 
@@ -25,13 +26,6 @@ class ThresholdChoices(Schema):
     items = fields.List(fields.Nested(ThresholdChoice))
     screened = fields.Integer(metadata={"description": "Scans; at most ten minutes old, as all counts here."})
     scans_a_day = fields.Float()
-
-
-class RateDocument(Schema):
-    hits = fields.Integer()
-    scans = fields.Integer()
-    share = fields.Float(allow_none=True)
-    interval_95 = fields.List(fields.Float(), metadata={"description": "Wilson."})
 
 
 class SensitivityDocument(Schema):

@@ -70,7 +70,7 @@ def open_run(given: dict[str, str]) -> tuple[Any, int, dict[str, str]]:
 def list_runs(query: dict[str, Any]) -> Any:
     """The newest runs first."""
     with current.system().database.read() as session:
-        runs = lifecycle.list_runs(session, query["limit"] + 1, query["before"], query["search"])
+        runs = lifecycle.list_runs(session, query["limit"] + 1, query["before"], query["search"], query["state"])
         page = runs[: query["limit"]]
         return {
             "items": [run_head(run) for run in page],

@@ -7,6 +7,8 @@ from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
 
 from screening.bands import BAND_FILTERS, BANDS
 from screening.database.base import LARGEST_ID
+from screening.database.states import RunState
+from screening.runs.receipts import STATUSES
 from screening.worklist import LARGEST_PAGE
 from screening.worklist.filters import REVIEWED
 
@@ -81,7 +83,7 @@ class RunHead(Schema):
     id = fields.Integer()
     name = fields.String()
     lane = fields.String()
-    state = fields.String(validate=validate.OneOf(["open", "running", "paused", "complete", "cancelled"]))
+    state = fields.String(validate=validate.OneOf(list(RunState)))
     checkpoint = fields.String()
     created_by = fields.String()
     created_at = moment()
@@ -102,6 +104,7 @@ class RunsQuery(Query):
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_RUNS))
     before = fields.Integer(load_default=None, validate=ROW, metadata={"description": "Only runs older than this one."})
     search = fields.String(load_default="")
+    state = fields.String(load_default=None, validate=validate.OneOf(list(RunState)))
 
 
 class Runs(Schema):
@@ -129,7 +132,7 @@ class KnownFiles(Lenient):
 class FileReceipt(Schema):
     name = fields.String()
     sha256 = fields.String(allow_none=True)
-    status = fields.String(validate=validate.OneOf(["accepted", "duplicate", "rejected"]))
+    status = fields.String(validate=validate.OneOf(STATUSES))
     code = fields.String(allow_none=True)
     reason = fields.String(allow_none=True)
 
@@ -155,10 +158,12 @@ class KeptReceipt(FileReceipt):
 class ReceiptsQuery(Query):
     after = fields.Integer(load_default=0, validate=ROW)
     limit = fields.Integer(load_default=500, validate=validate.Range(1, 5000))
+    status = fields.String(load_default=None, validate=validate.OneOf(STATUSES))
 
 
 class KeptReceipts(Schema):
     items = fields.List(fields.Nested(KeptReceipt))
+    counts = fields.Dict(metadata={"description": "How many receipts of the run are accepted, duplicate, rejected."})
     next = fields.Integer(allow_none=True, metadata={"description": "Give it as `after` for the next page."})
 
 

@@ -1,19 +1,28 @@
-"""Home: what runs now, and what needs a person."""
+"""Home: what runs now, what needs a person, and what is due tonight."""
+
+from datetime import timedelta
+from typing import Any
 
 from flask import Blueprint, render_template
+from sqlalchemy.orm import Session
 
 from screening import workers
 from screening.database.states import RunState
 from screening.errors import Conflict
+from screening.rescreening.schedules import all_schedules
 from screening.runs.lifecycle import list_runs, runs_in_state
 from screening.runs.progress import progress_of
+from screening.system import System
 from screening.worklist import band_counts, worklist_page
 from web import current
+from web.api.schedules import windows
+from web.watching import drift_warnings
 
 blueprint = Blueprint("home", __name__)
 
 RUNS_SHOWN = 6
 FIRST_SHOWN = 6
+TONIGHT = timedelta(hours=24)
 NEEDED = {"prepare", "screen"}
 """Without these kinds of workers no run goes on."""
 
@@ -32,6 +41,8 @@ def home() -> str:
             counts, first = None, []
         return render_template(
             "home.html",
+            drift=drift_warnings(),
+            tonight=_due_tonight(session, system),
             live=live,
             progress=progress,
             recent=list_runs(session, RUNS_SHOWN),
@@ -39,3 +50,13 @@ def home() -> str:
             first=first,
             missing_workers=sorted(NEEDED - {worker.kind for worker in workers.alive(session, now)}),
         )
+
+
+def _due_tonight(session: Session, system: System) -> list[dict[str, Any]]:
+    """The schedules whose next window begins within a day, the soonest first."""
+    coming = [
+        {"id": schedule.id, "name": schedule.name, **windows(schedule, system)[0]}
+        for schedule in all_schedules(session)
+        if not schedule.paused
+    ]
+    return sorted((one for one in coming if one["start"] - system.clock() < TONIGHT), key=lambda one: one["start"])

@@ -9,12 +9,11 @@ from screening import checkpoints
 from screening.errors import Conflict, Refused
 from screening.reviews.measured import measured
 from screening.threshold_choice import choices
-from screening.worklist.counts import count_to_read
 from web import current
 from web.access import needs_role
 from web.charts import curve_charts, distribution_charts
 from web.filters import filters_of
-from web.watching import latest_scores
+from web.watching import latest_counts, latest_scores
 
 blueprint = Blueprint("model-pages", __name__, url_prefix="/model")
 
@@ -45,7 +44,7 @@ def model() -> str:
         point = checkpoints.operating_point_facts(session, active.id)
         since = None if days is None else system.clock() - timedelta(days=days)
         in_use = measured(session, active.id, system.settings.review_sample_rate, since)
-        unread = count_to_read(session, filters_of({}))
+        unread = latest_counts(filters_of({}))[1]
         scores = latest_scores(active.id)
         offered = choices(session, active, scores)
     card: dict[str, Any] = active.card

@@ -1,35 +1,42 @@
-"""Runs: the list, the page to drop files on, and the live status."""
+"""Runs: the list, the page to drop files on, the live status, the receipts."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import NotFound as NoPage
 
-from screening.database.states import Lane
+from screening.database.states import Lane, RunState
 from screening.database.tables import Run
 from screening.runs import lifecycle
-from screening.runs.admission import rejected_receipts
-from screening.runs.progress import counts_by_state, problem_jobs, progress_of
-from screening.worklist import Filters, worklist_page
+from screening.runs.progress import counts_by_state
+from screening.runs.receipts import STATUSES, receipt_counts, receipts_of
 from web import current
 from web.access import needs_role
 from web.api.runs import steer_run
+from web.run_board import RunView, run_board
 
 blueprint = Blueprint("runs-pages", __name__, url_prefix="/runs")
 
 RUNS_PER_PAGE = 40
-FIRST_RESULTS = 8
-PROBLEMS_SHOWN = 50
-POLL_S = {"open": 3, "running": 2, "paused": 10}
+RECEIPTS_PER_PAGE = 200
+UPLOADS_OFFERED = 5
+POLL_S = {"open": 3.0, "running": 2.0, "paused": 10.0}
 """How often a browser asks how a run goes on; it does not ask about one that has ended."""
+SLOWEST_POLL_S = 10.0
 
 
 @blueprint.get("")
 def runs() -> str:
     search = request.args.get("search", "").strip()
     before = request.args.get("before", type=int)
+    state = request.args.get("state") or None
+    if state is not None and state not in list(RunState):
+        raise BadRequest(f"There is no state “{state}”. Choose one of: {', '.join(RunState)}.")
     with current.system().database.read() as session:
-        found = lifecycle.list_runs(session, RUNS_PER_PAGE + 1, before, search)
+        found = lifecycle.list_runs(session, RUNS_PER_PAGE + 1, before, search, state)
         page = found[:RUNS_PER_PAGE]
         counts = counts_by_state(session, [run.id for run in page])
         return render_template(
@@ -37,6 +44,8 @@ def runs() -> str:
             runs=page,
             counts=counts,
             search=search,
+            state=state,
+            states=list(RunState),
             before=before,
             next=page[-1].id if len(found) > len(page) else None,
         )
@@ -54,29 +63,59 @@ def add(run_id: int) -> str | Response:
     """Send more files to an open run, or the same folder again after the browser was closed."""
     with current.system().database.read() as session:
         run = lifecycle.get_run(session, run_id)
-    if run.submitted_at is not None:
+    if run.submitted_at is not None or run.state == RunState.CANCELLED:
         return redirect(url_for("runs-pages.run", run_id=run_id))  # type: ignore[return-value]
     return _upload_page(run)
 
 
 @blueprint.get("/<int:run_id>")
 def run(run_id: int) -> str:
-    return _run_page("run.html", run_id)
+    view = run_board().view(run_id)
+    return render_template("run.html", lanes=_lanes(), **_status(view), tag=_tag(view))
 
 
 @blueprint.get("/<int:run_id>/status")
-def status(run_id: int) -> str:
-    """The part of the page that moves."""
-    return _run_page("run_status.html", run_id)
+def status(run_id: int) -> Response:
+    """The part of the page that moves; 304 where it did not."""
+    view = run_board().view(run_id)
+    tag = _tag(view)
+    # Looked at before anything is rendered: most polls end here.
+    known = request.if_none_match.contains(tag)
+    response = Response(status=304) if known else Response(render_template("run_status.html", **_status(view)))
+    response.set_etag(tag)
+    return response
+
+
+@blueprint.get("/<int:run_id>/receipts")
+def receipts(run_id: int) -> str:
+    """What became of every file that was sent to the run."""
+    status = request.args.get("status") or None
+    if status is not None and status not in STATUSES:
+        raise BadRequest(f"There are no receipts “{status}”. Choose one of: {', '.join(STATUSES)}.")
+    after = request.args.get("after", 0, type=int)
+    with current.system().database.read() as session:
+        found = lifecycle.get_run(session, run_id)
+        rows = receipts_of(session, run_id, after, RECEIPTS_PER_PAGE + 1, status)
+        page = rows[:RECEIPTS_PER_PAGE]
+        return render_template(
+            "receipts.html",
+            run=found,
+            receipts=page,
+            counts=receipt_counts(session, run_id),
+            status=status,
+            after=after,
+            next=page[-1].id if len(rows) > len(page) else None,
+        )
 
 
 @blueprint.post("/<int:run_id>/<string:action>")
 def steer(run_id: int, action: str) -> Response:
-    deeds: dict[str, Callable[..., Run]] = {
+    deeds: dict[str, Callable[[Session, datetime, int, str], Run]] = {
         "pause": lifecycle.pause_run,
         "resume": lifecycle.resume_run,
         "cancel": lifecycle.cancel_run,
         "submit": lifecycle.submit_run,
+        "lane": _change_lane,
     }
     if action not in deeds:
         raise NoPage
@@ -84,37 +123,48 @@ def steer(run_id: int, action: str) -> Response:
     return redirect(url_for("runs-pages.run", run_id=run_id))  # type: ignore[return-value]
 
 
+def _change_lane(session: Session, now: datetime, run_id: int, actor: str) -> Run:
+    return lifecycle.change_lane(session, now, run_id, request.form.get("lane", ""), actor)
+
+
+def _lanes() -> list[str]:
+    return [lane.label for lane in Lane]
+
+
 def _upload_page(run: Run | None) -> str:
-    settings = current.system().settings
+    system = current.system()
+    with system.database.read() as session:
+        unfinished = [] if run else lifecycle.unfinished_uploads(session, current.identity().name, UPLOADS_OFFERED)
+        counts = counts_by_state(session, [one.id for one in unfinished])
     return render_template(
-        "upload.html", run=run, lanes=[lane.label for lane in Lane], max_file_mb=settings.max_file_mb
+        "upload.html",
+        run=run,
+        unfinished=[(one, sum(counts[one.id].values())) for one in unfinished],
+        lanes=_lanes(),
+        max_file_mb=system.settings.max_file_mb,
     )
 
 
-def _run_page(template: str, run_id: int) -> str:
-    system = current.system()
-    with system.database.read() as session:
-        found = lifecycle.get_run(session, run_id)
-        progress = progress_of(session, system.clock(), found)
-        page = worklist_page(session, Filters(run=found.id, band="flagged"), FIRST_RESULTS)
-        problems = [
-            *(
-                {"name": job.file_name, "reason": job.problem, "scan": job.scan_id}
-                for job in problem_jobs(session, run_id, PROBLEMS_SHOWN)
-            ),
-            *(
-                {"name": receipt.file_name, "reason": receipt.reason, "scan": None}
-                for receipt in rejected_receipts(session, run_id, PROBLEMS_SHOWN)
-            ),
-        ]
-        ended = progress.total - progress.unfinished
-        return render_template(
-            template,
-            run=found,
-            progress=progress,
-            first=page.items,
-            problems=problems[:PROBLEMS_SHOWN],
-            problem_count=progress.rejected + progress.failed + progress.refused,
-            percent_done=int(100 * ended / progress.total) if progress.total else 0,
-            poll_s=POLL_S.get(found.state),
-        )
+def _status(view: RunView) -> dict[str, object]:
+    return {
+        "run": view.run,
+        "progress": view.progress,
+        "first": view.first,
+        "problems": view.problems,
+        "problem_count": view.problem_count,
+        "percent_done": view.percent,
+        "poll_s": _poll_s(view),
+    }
+
+
+def _poll_s(view: RunView) -> float | None:
+    """A run that has long to go is asked about less often: about as often as a fiftieth of what is left takes."""
+    least = POLL_S.get(view.run.state)
+    if least is None or view.progress.eta_s is None:
+        return least
+    return round(min(max(least, view.progress.eta_s / 50), SLOWEST_POLL_S), 1)
+
+
+def _tag(view: RunView) -> str:
+    """What a role may do is on the page, too."""
+    return f"{view.tag}-{current.identity().role}"

@@ -1,21 +1,21 @@
-"""The system page: processes, queues, database, storage, and for administrators the audit trail."""
+"""The system page: processes, queues, database, storage; and for administrators the audit trail."""
 
-import shutil
-
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 from sqlalchemy import func, select
 
 from screening import audit, workers
+from screening.checkpoints import all_checkpoints
 from screening.database.states import WorkState
 from screening.database.tables import Container, Job, Prediction, Rendition, Scan
+from screening.upkeep.capacity import oldest_waiting_s
 from web import current
-from web.access import may
+from web.access import needs_role
 from web.broker import queue_depths
 from web.watching import latest_drift
 
 blueprint = Blueprint("status-pages", __name__, url_prefix="/system")
 
-EVENTS_SHOWN = 50
+EVENTS_PER_PAGE = 100
 
 
 @blueprint.get("")
@@ -26,6 +26,7 @@ def status() -> str:
         totals = {
             "scans": session.scalar(select(func.count()).select_from(Scan)),
             "predictions": session.scalar(select(func.count()).select_from(Prediction)),
+            "bytes": session.scalar(select(func.sum(Scan.size_bytes))),
         }
         jobs = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
         renditions = session.scalar(
@@ -37,14 +38,33 @@ def status() -> str:
         return render_template(
             "system.html",
             workers=workers.alive(session, system.clock()),
+            names={checkpoint.id: checkpoint.name for checkpoint in all_checkpoints(session)},
             depths=queue_depths(settings.redis_url),
             jobs=jobs,
             waiting={"renditions": renditions, "containers": containers},
             totals=totals,
             database=system.database.url.get_backend_name(),
-            storage="S3" if settings.storage_url.startswith("s3") else "local folder",
-            free=shutil.disk_usage(settings.data_dir).free if settings.data_dir.is_dir() else None,
+            storage="S3" if settings.storage_url.startswith("s3") else "a local folder",
+            space=system.capacity.space(),
+            oldest_waiting=oldest_waiting_s(session, system.clock()),
             settings=settings,
             drift=latest_drift(),
-            events=audit.recent(session, EVENTS_SHOWN) if may("administrator") else [],
         )
+
+
+@blueprint.get("/audit")
+@needs_role("administrator")
+def audit_trail() -> str:
+    """Who did what to what, the newest first."""
+    search = request.args.get("search", "").strip()
+    before = request.args.get("before", type=int)
+    with current.system().database.read() as session:
+        found = audit.recent(session, EVENTS_PER_PAGE + 1, before, search)
+    page = found[:EVENTS_PER_PAGE]
+    return render_template(
+        "audit.html",
+        events=page,
+        search=search,
+        before=before,
+        next=page[-1].id if len(found) > len(page) else None,
+    )

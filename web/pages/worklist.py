@@ -7,10 +7,10 @@ from flask import Blueprint, render_template, request, url_for
 from screening.checkpoints import operating_point_facts
 from screening.errors import Conflict
 from screening.runs.lifecycle import get_run, run_names, runs_to_offer
-from screening.worklist import Filters, band_counts, worklist_page
-from screening.worklist.counts import count_to_read
+from screening.worklist import COUNTED_UP_TO, Filters, worklist_page
 from web import current
 from web.filters import checked_body_parts, filters_of
+from web.watching import latest_counts
 
 blueprint = Blueprint("worklist-pages", __name__, url_prefix="/worklist")
 
@@ -28,7 +28,7 @@ def worklist() -> str:
         runs = runs_to_offer(session, RUNS_OFFERED, run)
         shown: dict[str, Any] = {"filters": filters, "run": run, "runs": runs, "parts": parts, "link": _links(filters)}
         try:
-            counts = band_counts(session, filters)
+            counts, to_read = latest_counts(filters)
         except Conflict:
             return render_template("worklist.html", page=None, **shown)
         cursor = request.args.get("cursor") or None
@@ -37,7 +37,8 @@ def worklist() -> str:
             "worklist.html",
             page=page,
             counts=counts,
-            to_read=count_to_read(session, filters),
+            to_read=to_read,
+            is_cut=max(counts.total, to_read) > COUNTED_UP_TO,
             point=operating_point_facts(session, page.checkpoint),
             names=run_names(session, {item.run for item in page.items}),
             cursor=cursor,

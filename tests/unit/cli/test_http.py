@@ -98,3 +98,22 @@ def test_nobody_listens() -> None:
 def test_an_address_that_is_none(server: str) -> None:
     with pytest.raises(ClientError, match="not understood"):
         Connection(server, "t")
+
+
+def test_a_server_that_says_when_to_come_again_is_waited_for_beyond_the_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("screening.client.http.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("screening.client.http.time.sleep", lambda pause: now.__setitem__(0, now[0] + pause))
+    full = Answer(507, {"detail": "The server has room for 0 MB more."}, {"Retry-After": "60"})
+    busy = Answer(429, {"detail": "Too many pictures wait."}, {"Retry-After": "15"})
+    said: list[str] = []
+    with (
+        scripted_server(full, full, full, busy, busy, Answer(200, {"ok": True})) as server,
+        Connection(server.url, "t", patience_s=30, on_wait=lambda problem: said.append(str(problem))) as connection,
+    ):
+        assert connection.post("/x", {}) == {"ok": True}
+    assert now[0] >= 3 * 60 + 2 * 15
+    assert said[0] == "The server has room for 0 MB more."
+    assert len(server.requests) == 6

@@ -3,9 +3,11 @@
 const token = document.querySelector('meta[name="csrf-token"]').content;
 
 export class Refusal extends Error {
-  constructor(status, detail) {
+  constructor(status, detail, retryAfter = null) {
     super(detail);
     this.status = status;
+    // Seconds after which a server that is full or busy wants to be asked again; 0 where it did not say.
+    this.wait = status === 429 || status === 507 ? Number(retryAfter) || 0 : 0;
   }
 
   // A server that is busy or gone may take the file later; one that says no will say no again.
@@ -18,7 +20,7 @@ const GONE = "The server does not answer. Check the connection, and send the fil
 
 async function read(answer) {
   const document = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Refusal(answer.status, document.detail ?? GONE);
+  if (!answer.ok) throw new Refusal(answer.status, document.detail ?? GONE, answer.headers.get("Retry-After"));
   return document;
 }
 
@@ -28,6 +30,14 @@ async function post(path, body) {
     throw new Refusal(0, GONE);
   });
   return read(answer);
+}
+
+// What became of all files of the run, those of earlier visits included: how many of each status.
+export async function receiptCounts(run) {
+  const answer = await fetch(`/api/v1/runs/${run}/files?limit=1`).catch(() => {
+    throw new Refusal(0, GONE);
+  });
+  return (await read(answer)).counts;
 }
 
 export const openRun = (name, lane) => post("/api/v1/runs", { name, lane });
@@ -46,7 +56,7 @@ export function send(run, name, file, progress) {
     request.onerror = () => reject(new Refusal(0, GONE));
     request.onload = () => {
       if (request.status === 202 && request.response) resolve(request.response.files[0]);
-      else reject(new Refusal(request.status, request.response?.detail ?? GONE));
+      else reject(new Refusal(request.status, request.response?.detail ?? GONE, request.getResponseHeader("Retry-After")));
     };
     const form = new FormData();
     form.append("file", file, name);

@@ -1,6 +1,7 @@
 // Which files were chosen or dropped: folders are walked, with the path inside the folder as the name.
 
 const SYSTEM_FILES = new Set([".ds_store", "thumbs.db", "desktop.ini"]);
+const AT_ONCE = 200;
 
 const wanted = (name) => !SYSTEM_FILES.has(name.toLowerCase());
 
@@ -10,7 +11,8 @@ export function chosen(list) {
     .map((file) => ({ name: file.webkitRelativePath || file.name, file }));
 }
 
-// `found` is called with a few files at a time, so that a folder of thousands shows up at once.
+// `found` is called with some files at a time, so that a folder of thousands shows up at once. What the browser cannot
+// read is among them with a `problem` and no file: nothing is left out in silence.
 export async function dropped(transfer, found) {
   // Entries must be taken before the first wait: the browser empties the list when the event is over.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
@@ -18,21 +20,44 @@ export async function dropped(transfer, found) {
     found(chosen(transfer.files));
     return;
   }
-  for (const entry of entries) await walk(entry, "", found);
+  let batch = [];
+  for await (const one of walk(entries, "")) {
+    batch.push(one);
+    if (batch.length === AT_ONCE) {
+      found(batch);
+      batch = [];
+    }
+  }
+  if (batch.length) found(batch);
 }
 
-async function walk(entry, folder, found) {
-  const name = folder + entry.name;
-  if (entry.isFile) {
-    if (!wanted(entry.name)) return;
-    const file = await new Promise((resolve, reject) => entry.file(resolve, reject)).catch(() => null);
-    if (file) found([{ name, file }]);
-    return;
+async function* walk(entries, folder) {
+  for (const entry of entries) {
+    const name = folder + entry.name;
+    if (entry.isFile) {
+      if (wanted(entry.name)) yield await opened(entry, name);
+      continue;
+    }
+    const reader = entry.createReader();
+    for (;;) {
+      let inner;
+      try {
+        // A browser hands out a hundred at a time, and none at the end.
+        inner = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      } catch {
+        yield { name: `${name}/`, file: null, problem: "This folder cannot be read. Check its rights, and drop it again." };
+        break;
+      }
+      if (!inner.length) break;
+      yield* walk(inner, `${name}/`);
+    }
   }
-  const reader = entry.createReader();
-  for (;;) {
-    const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)).catch(() => []);
-    if (!entries.length) return;
-    for (const inner of entries) await walk(inner, `${name}/`, found);
+}
+
+async function opened(entry, name) {
+  try {
+    return { name, file: await new Promise((resolve, reject) => entry.file(resolve, reject)) };
+  } catch {
+    return { name, file: null, problem: "This file cannot be read. Check its rights, and drop it again." };
   }
 }

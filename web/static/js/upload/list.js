@@ -66,7 +66,7 @@ function fill(row, item) {
   if (name.textContent !== item.name) {
     name.textContent = item.name;
     name.title = item.name;
-    size.textContent = readableSize(item.file.size);
+    size.textContent = item.file ? readableSize(item.file.size) : "";
   }
   let words = WORDS[item.state];
   if (item.state === "sending" && item.file.size) words += ` ${Math.floor((100 * item.sent) / item.file.size)}%`;

@@ -1,25 +1,33 @@
 // The upload page: puts files, queue and list together, and says how far things are.
 
-import { openRun, submit } from "./api.js";
+import { duration } from "../times.js";
+import { openRun, receiptCounts, submit } from "./api.js";
 import { chosen, dropped } from "./files.js";
 import { makeList, readableSize } from "./list.js";
 import { makeQueue } from "./queue.js";
+import { makeSpeed } from "./speed.js";
+
+const SHOWN_EVERY_MS = 250;
 
 const at = (id) => document.getElementById(id);
 const page = at("upload");
+const title = document.title;
+const number = (value) => value.toLocaleString();
 const items = [];
 const list = makeList(at("list"), items);
 const queue = makeQueue(items, refresh);
+const speed = makeSpeed();
 
 let run = page.dataset.run ? Number(page.dataset.run) : null;
-let started = null;
+let looking = 0; // dropped folders that are still being walked
+let started = false;
 let submitted = false;
 let lastShown = 0;
 let timer = null;
 
 function add(files) {
-  for (const { name, file } of files) {
-    items.push({ name, file, sent: 0, sha256: null, reason: null, state: "waiting" });
+  for (const { name, file, problem } of files) {
+    items.push({ name, file, sent: 0, sha256: null, reason: problem ?? null, state: file ? "waiting" : "broken" });
   }
   at("list").hidden = at("totals").hidden = items.length === 0;
   at("start").disabled = items.length === 0;
@@ -31,56 +39,65 @@ function add(files) {
 function refresh() {
   list.refresh();
   const now = performance.now();
-  if (now - lastShown > 200) show();
-  else timer ??= setTimeout(show, 220);
+  if (now - lastShown > SHOWN_EVERY_MS) show();
+  else timer ??= setTimeout(show, SHOWN_EVERY_MS);
+}
+
+function count() {
+  const counts = { accepted: 0, duplicate: 0, rejected: 0, broken: 0 };
+  let [bytes, handled, done] = [0, 0, 0];
+  for (const item of items) {
+    bytes += item.file?.size ?? 0;
+    handled += item.sent;
+    if (item.state in counts) {
+      counts[item.state]++;
+      done++;
+    }
+  }
+  return { ...counts, bytes, handled, done };
 }
 
 function show() {
   clearTimeout(timer);
   timer = null;
   lastShown = performance.now();
-  const counts = { accepted: 0, duplicate: 0, rejected: 0, broken: 0 };
-  let bytes = 0;
-  let sent = 0;
-  let done = 0;
-  for (const item of items) {
-    bytes += item.file.size;
-    sent += item.sent;
-    if (item.state in counts) {
-      counts[item.state]++;
-      done++;
-    }
-  }
-  const number = (value) => value.toLocaleString();
-  at("done").textContent = `${number(done)} of ${number(items.length)} files · ${readableSize(sent)} of ${readableSize(bytes)}`;
+  const counts = count();
+  const { bytes, handled, done } = counts;
+  at("done").textContent =
+    `${number(done)} of ${number(items.length)} files · ${readableSize(handled)} of ${readableSize(bytes)}`;
   at("legend").textContent =
     `received ${number(counts.accepted)} · known already ${number(counts.duplicate)} · ` +
     `rejected ${number(counts.rejected)} · not sent ${number(counts.broken)}`;
-  at("speed").textContent = speed(sent, bytes, done);
+  at("speed").textContent = pace(counts);
   at("bar").setAttribute("viewBox", `0 0 ${Math.max(1, bytes)} 1`);
-  at("bar").firstElementChild.setAttribute("width", String(sent));
+  at("bar").firstElementChild.setAttribute("width", String(handled));
   at("bar").setAttribute("aria-label", `${done} of ${items.length} files uploaded`);
+  if (started && items.length) document.title = `${Math.floor((100 * done) / items.length)}% · ${title}`;
   buttons(counts);
 }
 
-function speed(sent, bytes, done) {
-  if (started === null || submitted || done === items.length) return "";
+function pace({ bytes, handled, done }) {
+  if (looking) return "looking for files …";
+  if (!started || submitted || done === items.length) return "";
   if (queue.paused) return "paused";
-  const seconds = (performance.now() - started) / 1000;
-  if (seconds < 2 || !sent) return "";
-  const left = Math.round(((bytes - sent) / sent) * seconds);
-  return `${readableSize(sent / seconds)}/s · ${left < 90 ? `${left} s` : `${Math.round(left / 60)} min`} left`;
+  if (queue.held) return `waiting: ${queue.held}`;
+  speed.add(queue.bytesSent, handled);
+  const rates = speed.rates;
+  if (!rates?.handled) return "";
+  return `${readableSize(rates.sent)}/s · ${duration((bytes - handled) / rates.handled)} left`;
 }
 
 function buttons(counts) {
-  const running = started !== null && !submitted;
-  at("start").hidden = started !== null;
+  const running = started && !submitted;
+  const idle = running && queue.idle && !looking;
+  const sendable = items.some((item) => item.state === "broken" && item.file);
+  at("start").hidden = started;
   at("pause").hidden = !running || queue.idle;
   at("pause").textContent = queue.paused ? "Go on" : "Pause";
-  at("retry").hidden = !running || counts.broken === 0;
-  at("finish").hidden = !running || !queue.idle || counts.broken === 0;
-  if (running && items.length && queue.idle && counts.broken === 0) finish();
-  if (running && queue.idle && counts.broken > 0) {
+  at("retry").hidden = !running || !sendable;
+  at("finish").hidden = !idle || counts.broken === 0;
+  if (idle && items.length && counts.broken === 0) finish();
+  if (idle && counts.broken > 0) {
     at("spoken").textContent = `${counts.broken} files were not sent. Send them again, or go on without them.`;
   }
 }
@@ -90,15 +107,26 @@ async function finish() {
   submitted = true;
   try {
     await submit(run);
+    window.removeEventListener("beforeunload", warn);
     at("open").hidden = false;
     at("drop").hidden = true;
     for (const id of ["pause", "retry", "finish"]) at(id).hidden = true;
+    document.title = `Done · ${title}`;
     at("spoken").textContent = at("legend").textContent;
-    window.removeEventListener("beforeunload", warn);
+    await receipt();
   } catch (error) {
-    submitted = false;
+    submitted = !at("open").hidden;
     say(error.message);
   }
+}
+
+// The server's own count, because files of earlier visits and other windows are in the run as well.
+async function receipt() {
+  const counts = await receiptCounts(run);
+  for (const status of ["accepted", "duplicate", "rejected"]) at(`count-${status}`).textContent = number(counts[status]);
+  at("receipt-csv").href = `/api/v1/runs/${run}/files.csv`;
+  at("receipt-page").href = `/runs/${run}/receipts`;
+  at("receipt").hidden = false;
 }
 
 function say(text) {
@@ -122,7 +150,8 @@ async function start() {
   }
   at("open").href = `/runs/${run}`;
   for (const id of ["name", "lane"]) if (at(id)) at(id).disabled = true;
-  started = performance.now();
+  if (at("unfinished")) at("unfinished").hidden = true;
+  started = true;
   window.addEventListener("beforeunload", warn);
   queue.begin(run);
   refresh();
@@ -141,7 +170,14 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", async (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  await dropped(event.dataTransfer, add);
+  if (submitted) return;
+  looking++;
+  try {
+    await dropped(event.dataTransfer, add);
+  } finally {
+    looking--;
+    refresh();
+  }
 });
 at("pick-files").addEventListener("click", () => at("files").click());
 at("pick-folder").addEventListener("click", () => at("folder").click());
@@ -152,6 +188,9 @@ for (const id of ["files", "folder"]) {
   });
 }
 at("start").addEventListener("click", start);
-at("pause").addEventListener("click", () => queue.pause(!queue.paused));
+at("pause").addEventListener("click", () => {
+  speed.forget();
+  queue.pause(!queue.paused);
+});
 at("retry").addEventListener("click", () => queue.retry());
 at("finish").addEventListener("click", finish);

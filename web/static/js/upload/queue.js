@@ -10,6 +10,7 @@ const TRIES = 4;
 const ended = new Set(["accepted", "duplicate", "rejected", "broken"]);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// An item without a file could not be read by the browser: it is listed as not sent, and stays so.
 export function makeQueue(items, changed) {
   const hash = makeHasher();
   let run = null;
@@ -17,6 +18,8 @@ export function makeQueue(items, changed) {
   let asking = false;
   let senders = 0;
   let nextToAsk = 0;
+  let held = null; // why the server wants us to wait, in its own words
+  let bytesSent = 0;
   const toSend = [];
 
   function settle(item, state, reason) {
@@ -31,8 +34,9 @@ export function makeQueue(items, changed) {
     if (asking) return;
     asking = true;
     while (run !== null && !paused && nextToAsk < items.length) {
-      const group = items.slice(nextToAsk, nextToAsk + GROUP);
-      nextToAsk += group.length;
+      const next = items.slice(nextToAsk, nextToAsk + GROUP);
+      nextToAsk += next.length;
+      const group = next.filter((item) => item.file);
       for (const item of group) {
         item.state = "checking";
         item.sha256 = await hash(item.file);
@@ -88,12 +92,32 @@ export function makeQueue(items, changed) {
       try {
         item.sent = 0;
         const receipt = await send(run, item.name, item.file, (loaded) => {
-          item.sent = Math.min(loaded, item.file.size);
+          const sent = Math.min(loaded, item.file.size);
+          bytesSent += Math.max(0, sent - item.sent);
+          item.sent = sent;
           changed();
         });
+        held = null;
         settle(item, receipt.status, receipt.reason);
         return;
       } catch (error) {
+        if (error instanceof Refusal && error.wait) {
+          // Not a failed try: the server says when to come again, and is asked for as long as it says so.
+          attempt = 0;
+          held = error.message;
+          item.state = "waiting";
+          item.reason = error.message;
+          item.sent = 0;
+          changed();
+          await sleep(1000 * error.wait);
+          if (paused) {
+            toSend.unshift(item);
+            return;
+          }
+          item.state = "sending";
+          item.reason = null;
+          continue;
+        }
         const passing = error instanceof Refusal && error.passing;
         if (!passing || attempt === TRIES) {
           settle(item, "broken", error.message);
@@ -122,7 +146,7 @@ export function makeQueue(items, changed) {
     },
     retry() {
       for (const item of items) {
-        if (item.state !== "broken") continue;
+        if (item.state !== "broken" || !item.file) continue;
         item.state = "waiting";
         item.reason = null;
         item.sent = 0;
@@ -131,8 +155,14 @@ export function makeQueue(items, changed) {
       startSenders();
       changed();
     },
+    get bytesSent() {
+      return bytesSent;
+    },
     get paused() {
       return paused;
+    },
+    get held() {
+      return held;
     },
     get idle() {
       return !asking && senders === 0 && items.every((item) => ended.has(item.state));

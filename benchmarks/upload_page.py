@@ -1,0 +1,100 @@
+"""The upload page with thousands of files chosen at once: its longest task, and how much memory the tab takes.
+
+    python benchmarks/upload_page.py [--files 10000] [--kilobytes 40] [--seconds 60]
+
+Real Chromium before the portal; the files are made up, lie on the disk, and are chosen as a person chooses them. It is
+measured from the moment of choosing until the given time of uploading is over.
+"""
+
+# ruff: noqa: T201  what it prints is its result
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+from portal_server import Portal, portal
+
+from screening.accounts import issue_sign_in_link
+from screening.clock import utc_now
+
+PORT = 8766
+CHROMIUM = "/usr/bin/chromium"
+WATCH = """
+globalThis.longest = 0;
+globalThis.over = 0;
+new PerformanceObserver((list) => {
+  for (const task of list.getEntries()) {
+    globalThis.longest = Math.max(globalThis.longest, task.duration);
+    if (task.duration > 200) globalThis.over++;
+  }
+}).observe({ type: "longtask", buffered: true });
+"""
+
+
+def make_files(folder: Path, count: int, size: int) -> None:
+    head = bytes.fromhex(
+        "ffd8ffe000104a46494600010100000100010000"
+    )  # a JPEG by its first bytes, which is what is looked at
+    for number in range(count):
+        (folder / f"IMG_{number:05}.jpg").write_bytes(head + os.urandom(size - len(head)))
+
+
+def upload(page: Page, served: Portal, folder: Path, seconds: float) -> None:
+    with served.database.write() as session:
+        secret = issue_sign_in_link(session, utc_now(), served.person)
+    page.goto(f"{served.url}/sign-in/{secret}")
+    page.wait_for_url(f"{served.url}/")
+    page.goto(f"{served.url}/runs/new")
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable")
+    page.evaluate(WATCH)
+
+    def heap() -> float:
+        devtools.send("HeapProfiler.collectGarbage")
+        metrics = devtools.send("Performance.getMetrics")["metrics"]
+        return float(next(one["value"] for one in metrics if one["name"] == "JSHeapUsedSize")) / 1e6
+
+    empty = heap()
+    page.set_input_files("#files", sorted(folder.iterdir()))
+    page.wait_for_function("document.getElementById('done').textContent !== ''", timeout=120_000)
+    listed = heap()
+    print(f"listed: {page.inner_text('#done')}; longest task so far {page.evaluate('longest'):.0f} ms")
+    page.click("#start")
+    largest, begun = listed, time.monotonic()
+    while time.monotonic() < begun + seconds and page.locator("#receipt").is_hidden():
+        time.sleep(2)
+        largest = max(largest, heap())
+    print(
+        f"after {time.monotonic() - begun:.0f} s: {page.inner_text('#done')}, {page.inner_text('#speed')}; "
+        f"longest task {page.evaluate('longest'):.0f} ms, {page.evaluate('over')} over 200 ms; "
+        f"heap {empty:.1f} MB before, {listed:.1f} MB with the list, {largest:.1f} MB at most"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--kilobytes", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=60)
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="files-"))
+    try:
+        make_files(folder, given.files, 1000 * given.kilobytes)
+        with portal(PORT) as served, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+            )
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.on("dialog", lambda dialog: dialog.accept())
+            upload(page, served, folder, given.seconds)
+            browser.close()
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

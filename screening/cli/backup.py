@@ -1,0 +1,108 @@
+"""`screening backup` and `screening restore`."""
+
+from pathlib import Path
+
+import click
+
+from screening.cli.installation import data_option, explained, settings_beside
+
+ACTOR = "screening command"
+SHOWN = 5
+
+
+@click.command
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--keep", type=click.IntRange(1), help="Keep so many backups in FOLDER, the latest. [default: all]")
+@data_option
+@explained
+def backup(folder: Path, keep: int | None, data: Path | None) -> None:
+    """Make a backup in FOLDER: database and objects of one moment. Everything may go on running.
+
+    What an earlier backup in FOLDER holds is not copied again. The secret key is not part of it: keep `secret.key`, or
+    SCREENING_SECRET_KEY, in another safe place.
+    """
+    from screening import audit
+    from screening.clock import utc_now
+    from screening.database.engine import Database
+    from screening.storage import open_storage
+    from screening.upkeep.backup.making import make_backup
+    from screening.upkeep.backup.manifest import fingerprint
+
+    settings = settings_beside(data)
+    database = Database(settings.resolved_database_url)
+    storage = open_storage(settings.resolved_storage_url)
+    secret = fingerprint(settings.secret_key.get_secret_value())
+    made = make_backup(database, storage, utc_now(), folder, secret, keep)
+    rows = sum(part.lines for part in made.manifest.tables.values())
+    with database.write() as session:
+        detail = {"rows": rows, "objects": made.manifest.objects.lines, "missing": made.missing}
+        audit.record(session, utc_now(), ACTOR, "backup.made", made.folder.name, detail)
+    size = made.manifest.objects_bytes / 1e6
+    click.echo(f"{made.folder}: {rows:,} rows and {made.manifest.objects.lines:,} objects ({size:,.1f} MB).")
+    if made.removed:
+        click.echo(f"Removed {made.removed} older backups.")
+    if made.missing or made.damaged:
+        raise click.ClickException(
+            f"The backup is complete but for {made.missing:,} originals that are missing and {len(made.damaged):,} "
+            "that are damaged in storage. Call `screening doctor --storage`, which names them."
+        )
+
+
+@click.command
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option("--check", is_flag=True, help="Only read the whole backup and compare every hash.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The new data folder. [default: SCREENING_DATA_DIR or ./data]",
+)
+@explained
+def restore(folder: Path, check: bool, data: Path | None) -> None:
+    """Restore the backup in FOLDER, or the latest of several, into an empty installation.
+
+    Call it before the first `screening up` or `screening migrate`, with the settings that the installation will have.
+    Put the old `secret.key` into the data folder before.
+    """
+    import os
+
+    from screening.clock import utc_now
+    from screening.database.engine import Database
+    from screening.settings import load_settings
+    from screening.storage import open_storage
+    from screening.supervisor.folder import DataFolder
+    from screening.upkeep.backup.manifest import fingerprint
+    from screening.upkeep.backup.restoring import check_backup
+    from screening.upkeep.backup.restoring import restore as bring_back
+
+    if check:
+        checked = check_backup(folder)
+        _tell(f"{checked.rows:,} rows and {checked.objects:,} objects were read.", checked.damaged)
+        return
+    if data is not None:
+        os.environ["SCREENING_DATA_DIR"] = str(data)
+    settings = load_settings()
+    home = DataFolder(settings.data_dir)
+    home.create()
+    with home.lock():
+        database = Database(settings.resolved_database_url)
+        storage = open_storage(settings.resolved_storage_url)
+        done = bring_back(folder, database, storage, utc_now(), ACTOR)
+    secret = settings.secret_key.get_secret_value()
+    if not secret and home.secret_key_file.is_file():
+        secret = home.secret_key()
+    if fingerprint(secret) != done.manifest.secret:
+        click.echo(
+            "The secret key is not the one of the backup: everybody signs in again, and views of one visit that come "
+            f"later do not find the earlier ones. Put the old one into {home.secret_key_file} before the start.",
+            err=True,
+        )
+    _tell(f"Restored {done.rows:,} rows and {done.objects:,} objects as of {done.manifest.made_at}.", done.damaged)
+
+
+def _tell(sentence: str, damaged: tuple[str, ...]) -> None:
+    click.echo(sentence)
+    if damaged:
+        raise click.ClickException(
+            f"{len(damaged):,} objects are damaged in the backup, such as {', '.join(damaged[:SHOWN])}. "
+            "After a restore, `screening doctor --repair` has made again what can be made again."
+        )

@@ -1,0 +1,1 @@
+"""Backups: rows of one moment as JSON lines, objects by their hash, and the way back into an empty installation."""

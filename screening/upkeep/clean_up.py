@@ -1,0 +1,191 @@
+"""Clean-up: temporary objects, objects that no row names, and originals that are older than they may be kept.
+
+Storage is walked once, a few hundred objects at a time. Only what nobody has put or kept within the grace period is
+removed, so that an upload whose rows are not committed yet loses nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy.orm import Session
+
+from screening import audit
+from screening.archives.references import reference_key
+from screening.database.engine import Database
+from screening.database.states import UNFINISHED, WorkState
+from screening.database.tables import Container, Job, Prediction, Rendition, Scan
+from screening.database.transactions import committed
+from screening.runs.admission import scan_id_of
+from screening.storage import Storage, StoredObject
+
+AT_ONCE = 500
+SHORTEST_GRACE = timedelta(hours=1)
+EXAMPLES = 3
+KINDS = ("temporary", "orphaned", "expired original")
+
+
+@dataclass(frozen=True)
+class Policy:
+    grace: timedelta = timedelta(hours=24)
+    """What is younger is left alone; longer than any single upload takes."""
+    keep_originals: timedelta | None = None
+    """None keeps them for ever."""
+
+
+@dataclass
+class Removed:
+    """What one kind amounts to: removed, or what would be."""
+
+    count: int = 0
+    size_bytes: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, found: StoredObject) -> None:
+        self.count += 1
+        self.size_bytes += found.size
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(found.key)
+
+
+def clean_up(
+    database: Database, storage: Storage, now: datetime, policy: Policy, actor: str, *, apply: bool
+) -> dict[str, Removed]:
+    """Find what may go and, with `apply`, remove it and record that in the audit trail. Raises StorageError."""
+    removed = {kind: Removed() for kind in KINDS}
+    for found in removable(database, storage, now, policy):
+        kind, several = found
+        for one in _remove(database, storage, now, policy, kind, several) if apply else several:
+            removed[kind].add(one)
+    if apply:
+        detail = {kind.replace(" ", "_"): _counts(amount) for kind, amount in removed.items()}
+        committed(database, lambda session: audit.record(session, now, actor, "clean_up.done", "storage", detail))
+    return removed
+
+
+def _counts(amount: Removed) -> dict[str, int]:
+    return {"objects": amount.count, "bytes": amount.size_bytes}
+
+
+def removable(
+    database: Database, storage: Storage, now: datetime, policy: Policy
+) -> Iterator[tuple[str, list[StoredObject]]]:
+    """Kinds and objects that may go, a few hundred at a time. Checkpoints and unknown keys are never among them."""
+    before = now - policy.grace
+    yield from (("temporary", old) for old in _older(storage, "tmp/", before))
+    for folder in ("originals/", reference_key("originals/")):
+        for old in _older(storage, folder, before):
+            with database.read() as session:
+                yield "orphaned", _without(old, _known_scans(session, old))
+                if policy.keep_originals is not None and folder == "originals/":
+                    expired = [found for found in old if found.modified < now - policy.keep_originals]
+                    yield "expired original", _expired(session, expired)
+    for folder, known in (
+        ("containers/", _wanted_containers),
+        (reference_key("containers/"), _wanted_containers),
+        ("displays/", _known_displays),
+        ("renditions/", _known_renditions),
+    ):
+        for old in _older(storage, folder, before):
+            with database.read() as session:
+                yield "orphaned", _without(old, known(session, old))
+
+
+def _older(storage: Storage, folder: str, before: datetime) -> Iterator[list[StoredObject]]:
+    old = (found for found in storage.list(folder) if found.modified < before)
+    while several := list(islice(old, AT_ONCE)):
+        yield several
+
+
+def _without(objects: Sequence[StoredObject], known: set[str]) -> list[StoredObject]:
+    return [found for found in objects if found.key not in known]
+
+
+def _name(found: StoredObject) -> str:
+    return found.key.rpartition("/")[2].partition(".")[0]
+
+
+def _known_scans(session: Session, objects: Sequence[StoredObject]) -> set[str]:
+    names = {_name(found): found.key for found in objects}
+    return {names[sha] for sha in session.scalars(select(Scan.sha256).where(Scan.sha256.in_(names)))}
+
+
+def _known_displays(session: Session, objects: Sequence[StoredObject]) -> set[str]:
+    names = {_name(found): found.key for found in objects}
+    return {names[scan] for scan in session.scalars(select(Scan.id).where(Scan.id.in_(names)))}
+
+
+def _known_renditions(session: Session, objects: Sequence[StoredObject]) -> set[str]:
+    scans = {_name(found) for found in objects}
+    rows = session.execute(select(Rendition.spec, Rendition.scan_id).where(Rendition.scan_id.in_(scans))).all()
+    present = {(row.spec, row.scan_id) for row in rows}
+    return {found.key for found in objects if (found.key.split("/")[1], _name(found)) in present}
+
+
+def _wanted_containers(session: Session, objects: Sequence[StoredObject]) -> set[str]:
+    names = {_name(found): found.key for found in objects}
+    to_unpack = Container.state.in_((WorkState.WAITING, WorkState.WORKING))
+    return {
+        names[sha] for sha in session.scalars(select(Container.sha256).where(Container.sha256.in_(names), to_unpack))
+    }
+
+
+def _expired(session: Session, objects: Sequence[StoredObject]) -> list[StoredObject]:
+    names = [scan_id_of(_name(found)) for found in objects]
+    done = set(session.scalars(select(Scan.sha256).where(Scan.id.in_(names), *original_is_spare())))
+    return [found for found in objects if _name(found) in done]
+
+
+def original_is_spare() -> list[ColumnElement[bool]]:
+    """Conditions on Scan: it is screened, its picture stays to be looked at, and no work needs the original now.
+
+    What could not be screened keeps its original, because a person has yet to look at it.
+    """
+    of_scan = Rendition.scan_id == Scan.id
+    return [
+        exists().where(Prediction.scan_id == Scan.id),
+        exists().where(of_scan, Rendition.state == WorkState.READY),
+        ~exists().where(of_scan, Rendition.state.in_((WorkState.WAITING, WorkState.WORKING))),
+        ~exists().where(Job.scan_id == Scan.id, Job.state.in_(UNFINISHED)),
+    ]
+
+
+def _remove(
+    database: Database, storage: Storage, now: datetime, policy: Policy, kind: str, objects: Sequence[StoredObject]
+) -> Iterator[StoredObject]:
+    if kind != "expired original":
+        yield from (found for found in objects if storage.delete_unless_fresh(found.key, now - policy.grace))
+        return
+    if policy.keep_originals is None or not objects:
+        return
+    # Marked before it is deleted: from then on the bytes are asked for again where the scan is sent again.
+    ids = [scan_id_of(_name(found)) for found in objects]
+    marked = set(committed(database, lambda session: _mark(session, now, ids)))
+    spared = []
+    for found in objects:
+        scan_id = scan_id_of(_name(found))
+        if scan_id not in marked:
+            continue
+        if storage.delete_unless_fresh(found.key, now - policy.keep_originals):
+            yield found
+        else:
+            spared.append(scan_id)
+    if spared:
+        committed(database, lambda session: _unmark(session, spared))
+
+
+def _mark(session: Session, now: datetime, scan_ids: Sequence[str]) -> Sequence[str]:
+    statement = update(Scan).where(Scan.id.in_(scan_ids), *original_is_spare()).values(original_removed_at=now)
+    return session.scalars(statement.returning(Scan.id), execution_options=_PLAIN).all()
+
+
+def _unmark(session: Session, scan_ids: Sequence[str]) -> None:
+    session.execute(
+        update(Scan).where(Scan.id.in_(scan_ids)).values(original_removed_at=None), execution_options=_PLAIN
+    )
+
+
+_PLAIN: dict[str, Any] = {"synchronize_session": False}

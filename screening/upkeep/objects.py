@@ -1,0 +1,202 @@
+"""Database against storage: rows whose objects are missing or damaged, found part by part, 256 of them.
+
+Of each part rows are read before objects are listed. An object is stored before its row is committed, so that every
+row that was read finds its object in the list.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from screening import audit
+from screening.archives.references import reference_key
+from screening.database.engine import Database
+from screening.database.states import JobState, Lane, WorkState
+from screening.database.tables import Job, Rendition, Scan
+from screening.database.transactions import committed
+from screening.ledger.preparing import reject_jobs
+from screening.storage import ObjectMissing, Storage, display_key, original_key, rendition_key
+from screening.upkeep.clean_up import Policy, removable
+from screening.upkeep.consistency import Finding
+
+PARTS = tuple(f"{number:02x}" for number in range(256))
+CHUNK_BYTES = 1 << 20
+MISSING_CODE = "original_missing"
+MISSING_REASON = "The original is not in storage any more. Send the file again."
+
+
+@dataclass
+class _Found:
+    missing: list[str] = field(default_factory=list)
+    """Scans whose original is gone."""
+    damaged: list[str] = field(default_factory=list)
+    """SHA-256 digests that the bytes under them do not have."""
+    remake: list[tuple[str, str]] = field(default_factory=list)
+    """Scan and spec of renditions of which a picture is gone."""
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    """The same, where the original is gone as well."""
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "original_damaged": len(self.damaged),
+            "original_missing": len(self.missing) - len(self.damaged),
+            "picture_missing": len(self.remake),
+            "picture_lost": len(self.lost),
+        }
+
+
+def check_objects(
+    database: Database, storage: Storage, now: datetime, actor: str, *, hashes: bool, repair: bool
+) -> Iterator[Finding]:
+    """Compare rows with objects and, with `repair`, mend what can be mended. Raises StorageError.
+
+    hashes: read every original and compare its hash, not only its size.
+    """
+    amounts = dict.fromkeys(_SENTENCES, 0)
+    for part in PARTS:
+        found = _compare(database, storage, part, hashes=hashes)
+        for code, count in found.counts().items():
+            amounts[code] += count
+        if repair and any(found.counts().values()):
+            for sha256 in found.damaged:
+                _set_aside(storage, sha256)
+            committed(database, lambda session, found=found: _mend(session, now, found, actor))  # type: ignore[misc]
+    for code, count in amounts.items():
+        if count:
+            sentence, step = _SENTENCES[code]
+            done = "It was mended: " if repair else "`screening doctor --repair` mends it: "
+            yield Finding(code, count, f"{count:,} {sentence} {done}{step}.", repair)
+    orphans = sum(
+        len(several) for kind, several in removable(database, storage, now, Policy()) if kind != "expired original"
+    )
+    if orphans:
+        sentence = f"{orphans:,} objects belong to nothing. `screening clean-up` shows and removes them."
+        yield Finding("orphaned", orphans, sentence, False)
+
+
+_SENTENCES = {
+    "original_damaged": (
+        "originals are damaged: their bytes are not those that were sent.",
+        "they are kept under `damaged/` and count as missing",
+    ),
+    "original_missing": (
+        "originals are missing in storage; restore them from a backup, or send the files again.",
+        "a file that is sent again is taken again, and scans that wait for them must be looked at",
+    ),
+    "picture_missing": ("renditions or display images are missing.", "they are made again from the original"),
+    "picture_lost": (
+        "renditions or display images are missing, and their originals as well; send the files again.",
+        "scans that wait for them must be looked at",
+    ),
+}
+
+
+def _compare(database: Database, storage: Storage, part: str, *, hashes: bool) -> _Found:
+    found = _Found()
+    with database.read() as session:
+        scans = session.execute(
+            select(Scan.id, Scan.sha256, Scan.size_bytes).where(
+                *_within(Scan.sha256, part), Scan.original_removed_at.is_(None)
+            )
+        ).all()
+        ready = session.execute(
+            select(Rendition.scan_id, Rendition.spec).where(
+                *_within(Rendition.scan_id, part), Rendition.state == WorkState.READY
+            )
+        ).all()
+    stored = {one.key: one.size for one in storage.list(f"originals/{part}/")}
+    stored |= {one.key: -1 for one in storage.list(reference_key(f"originals/{part}/"))}
+    present = set()
+    for scan in scans:
+        key = original_key(scan.sha256)
+        if key not in stored:
+            if reference_key(key) in stored:
+                present.add(scan.id)
+            else:
+                found.missing.append(scan.id)
+        elif stored[key] != scan.size_bytes or (hashes and not _is_whole(storage, key, scan.sha256)):
+            found.damaged.append(scan.sha256)
+            found.missing.append(scan.id)
+        else:
+            present.add(scan.id)
+    pictures = {one.key for one in storage.list(f"displays/{part}/")}
+    for spec in {row.spec for row in ready}:
+        pictures |= {one.key for one in storage.list(f"renditions/{spec}/{part}/")}
+    for row in ready:
+        if not {display_key(row.scan_id), rendition_key(row.scan_id, row.spec)} <= pictures:
+            (found.remake if row.scan_id in present else found.lost).append((row.scan_id, row.spec))
+    return found
+
+
+def _within(column: InstrumentedAttribute[str], part: str) -> tuple[ColumnElement[bool], ...]:
+    """Hexadecimal digests that begin with this part; a range, which every index answers."""
+    return (column >= part, column < f"{part}g")
+
+
+def _is_whole(storage: Storage, key: str, sha256: str) -> bool:
+    digest = hashlib.sha256()
+    try:
+        with closing(storage.open(key)) as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                digest.update(chunk)
+    except ObjectMissing:
+        return False
+    return digest.hexdigest() == sha256
+
+
+def _set_aside(storage: Storage, sha256: str) -> None:
+    """Out of the way of the right bytes, should they be sent again; but nothing is thrown away."""
+    key = original_key(sha256)
+    storage.put(f"damaged/{key}", storage.get(key))
+    storage.delete_unless_fresh(key, _FUTURE)
+
+
+def _mend(session: Session, now: datetime, found: _Found, actor: str) -> None:
+    if found.missing:
+        session.execute(update(Scan).where(Scan.id.in_(found.missing)).values(original_removed_at=now))
+        waiting = session.execute(
+            select(Rendition.scan_id, Rendition.spec).where(
+                Rendition.scan_id.in_(found.missing), Rendition.state == WorkState.WAITING
+            )
+        ).all()
+        _give_up(session, now, [(row.scan_id, row.spec) for row in waiting])
+    _give_up(session, now, found.lost)
+    for scan_id, spec in found.remake:
+        _remake(session, now, scan_id, spec)
+    counts = {"missing": len(found.missing), "damaged": len(found.damaged), "remade": len(found.remake)}
+    audit.record(session, now, actor, "repaired.objects", "storage", {**counts, "lost": len(found.lost)})
+
+
+def _give_up(session: Session, now: datetime, renditions: Sequence[tuple[str, str]]) -> None:
+    for scan_id, spec in renditions:
+        session.execute(
+            update(Rendition)
+            .where(
+                Rendition.scan_id == scan_id,
+                Rendition.spec == spec,
+                Rendition.state.in_((WorkState.WAITING, WorkState.READY)),
+            )
+            .values(state=WorkState.REJECTED, problem_code=MISSING_CODE, problem=MISSING_REASON, finished_at=now)
+        )
+        reject_jobs(session, now, scan_id, spec, MISSING_CODE, MISSING_REASON)
+
+
+def _remake(session: Session, now: datetime, scan_id: str, spec: str) -> None:
+    again = session.scalar(
+        update(Rendition)
+        .where(Rendition.scan_id == scan_id, Rendition.spec == spec, Rendition.state == WorkState.READY)
+        .values(state=WorkState.WAITING, lane=Lane.ROUTINE, attempts=0, queued_at=now, finished_at=None)
+        .returning(Rendition.scan_id)
+    )
+    if again is not None:
+        session.execute(
+            update(Job).where(Job.scan_id == scan_id, Job.state == JobState.QUEUED).values(state=JobState.PREPARING)
+        )
+
+
+_FUTURE = datetime.max.replace(tzinfo=UTC)

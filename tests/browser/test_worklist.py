@@ -1,0 +1,117 @@
+"""The worklist as readers use it: filters in the address, the map by mouse and keyboard, the queue, the way."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from sqlalchemy import delete, select
+
+from screening.clock import utc_now
+from screening.database.review_tables import Hold, Review
+from tests.browser.conftest import Live, Watched
+from tests.browser.test_portal import PATIENCE_MS, STICKS_OUT, upload
+from tests.installation import phantom_png
+
+
+def screened(live: Live, watched: Watched, name: str, first: int, count: int = 5) -> str:
+    """Upload and screen phantoms under the name; the number of their run."""
+    page = watched.page
+    files = {f"{name}/IMG_{n}.png": phantom_png(first + n) for n in range(count)}
+    upload(page, live, {**files, f"{name}/broken.png": phantom_png(first)[:900]}, name)
+    page.click("#open")
+    expect(page.locator("#status")).to_have_attribute("data-state", "complete", timeout=PATIENCE_MS)
+    return page.url.rsplit("/", 1)[1]
+
+
+def test_filters_stand_in_the_address_and_go_with_the_reader(live: Live, watched: Watched) -> None:
+    page = watched.page
+    run = screened(live, watched, "corridor", 7000)
+    page.goto(f"{live.url}/worklist")
+    page.select_option("#run", run)
+    page.wait_for_url(re.compile(rf"/worklist\?run={run}$"))
+    page.fill("#search", "IMG_")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"search=IMG_"))
+    rows = page.locator("#work > li")
+    expect(rows).to_have_count(5)
+    names = [row.inner_text() for row in page.locator("#work a.open").all()]
+    page.locator("#work a.open").nth(1).click()
+    assert "search=IMG_" in page.url
+    for name in names[2:4]:
+        before = page.url
+        page.keyboard.press("ArrowRight")
+        page.wait_for_url(lambda url, before=before: url != before)
+        expect(page.locator("h1")).to_have_text(name)
+    assert f"run={run}" in page.url
+    page.keyboard.press("Escape")
+    page.wait_for_url(re.compile(rf"/worklist\?.*run={run}"))
+    page.get_by_role("link", name="Clear the filters").click()
+    page.wait_for_url(f"{live.url}/worklist")
+
+
+def test_the_map_lies_over_a_thumbnail_while_its_row_is_pointed_at_or_has_the_focus(
+    live: Live, watched: Watched
+) -> None:
+    page = watched.page
+    run = screened(live, watched, "maps", 7100)
+    page.goto(f"{live.url}/worklist?run={run}&band=flagged")
+    if page.locator("#work > li").count() < 2:
+        page.goto(f"{live.url}/worklist?run={run}&band=not_flagged")
+    maps = page.locator("#work .map")
+    expect(maps.first).to_be_hidden()
+    assert maps.first.get_attribute("src") is None, "nothing is fetched before it is asked for"
+    page.locator("#work > li").first.hover()
+    expect(maps.first).to_be_visible()
+    assert maps.first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    page.mouse.move(0, 0)
+    expect(maps.first).to_be_hidden()
+    page.locator("#work a.open").nth(1).focus()
+    expect(maps.nth(1)).to_be_visible()
+
+
+def test_the_queue_shows_no_bands_and_lets_go_of_what_is_read(live: Live, watched: Watched) -> None:
+    page = watched.page
+    run = screened(live, watched, "queue", 7200, count=12)
+    page.goto(f"{live.url}/worklist?view=to_read&run={run}")
+    expect(page.locator(".tabs [aria-current]")).to_have_text(re.compile("^To read"))
+    assert page.locator("#work .score").count() == 0
+    for words in page.locator("#work .band").all_inner_texts():
+        assert words == "Must look"
+    links = page.locator("#work a.open")
+    before = [link.get_attribute("href") or "" for link in links.all()]
+    scan = before[-1].split("?")[0].rsplit("/", 1)[1]
+    now = utc_now()
+    with live.installation.system.database.write() as session:
+        session.add(Hold(scan_id=scan, reader="A. K.", held_since=now, held_until=now.replace(year=now.year + 1)))
+    page.reload()
+    expect(page.locator("#work > li").last).to_contain_text("held by A. K.")
+    with live.installation.system.database.write() as session:
+        session.execute(delete(Hold))
+        session.add(Review(scan_id=scan, reader="A. K.", verdict="unsure", sampled=False, reviewed_at=now))
+    page.reload()
+    assert [link.get_attribute("href") for link in links.all()] == before[:-1]
+    page.goto(f"{live.url}/worklist?run={run}&reviewed=reviewed")
+    expect(page.locator("#work > li")).to_have_count(1)
+    expect(page.locator("#work > li")).to_contain_text("read by 1")
+    with live.installation.system.database.read() as session:
+        assert session.scalar(select(Review.reader).where(Review.scan_id == scan)) == "A. K."
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_list_in_all_its_forms_is_accessible_and_fits_a_phone(live: Live, watched: Watched, theme: str) -> None:
+    page = watched.page
+    run = screened(live, watched, f"forms {theme}", 7300 if theme == "dark" else 7400)
+    page.context.add_cookies([{"name": "theme", "value": theme, "url": live.url}])
+    axe = Axe()
+    for query in ("", "?view=to_read", f"?run={run}&search=IMG&group=study&reviewed=unreviewed", "?search=nothing"):
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto(f"{live.url}/worklist{query}")
+        serious = [
+            f"{violation['id']} at {[node['target'] for node in violation['nodes'][:3]]}"
+            for violation in axe.run(page).response["violations"]
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], query
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.evaluate(STICKS_OUT) == [], query

@@ -1,0 +1,201 @@
+"""The doctor finds what does not fit together, only says so without --repair, and mends what can be mended with it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from screening.database.states import JobState, RunState, WorkState
+from screening.database.tables import AuditEvent, Job, Prediction, Rendition, Run, Scan
+from screening.ledger.lease import Lease
+from screening.ledger.screening import claim_batch
+from screening.storage import display_key, original_key, rendition_key
+from screening.upkeep.consistency import Finding, check_rows
+from screening.upkeep.objects import check_objects
+from tests.installation import phantom_png
+from tests.integration.commands import screening
+from tests.integration.web.conftest import Portal
+from tests.integration.web.screened import screen_everything
+
+NOW = datetime.now(UTC) + timedelta(days=2)
+
+
+@pytest.fixture
+def screened(portal: Portal) -> Portal:
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, ("a.png", phantom_png(1)), ("b.png", phantom_png(2)))
+    api.post(f"/api/v1/runs/{run}/submit")
+    screen_everything(portal.system, {})
+    return portal
+
+
+def rows(portal: Portal, *, repair: bool = False) -> list[Finding]:
+    return check_rows(portal.system.database, NOW, 5, "tests", repair=repair)
+
+
+def objects(portal: Portal, *, repair: bool = False, hashes: bool = False) -> dict[str, int]:
+    system = portal.system
+    found = check_objects(system.database, system.storage, NOW, "tests", hashes=hashes, repair=repair)
+    return {finding.code: finding.count for finding in found}
+
+
+def codes(findings: list[Finding]) -> list[str]:
+    return [finding.code for finding in findings]
+
+
+def states(portal: Portal) -> list[str]:
+    with portal.system.database.read() as session:
+        return list(session.scalars(select(Job.state).order_by(Job.id)))
+
+
+def scans(portal: Portal) -> list[Scan]:
+    with portal.system.database.read() as session:
+        return list(session.scalars(select(Scan).order_by(Scan.file_name)))
+
+
+def change(portal: Portal, *statements: object) -> None:
+    with portal.system.database.write() as session:
+        for statement in statements:
+            session.execute(statement)  # type: ignore[call-overload]
+
+
+def test_a_healthy_installation_has_no_findings(screened: Portal) -> None:
+    api = screened.api()
+    api.receipts(api.open_run(), ("c.png", phantom_png(3)), ("again.png", phantom_png(1)))
+    assert rows(screened) == []
+    assert objects(screened, hashes=True) == {}
+
+
+def test_a_screened_job_without_its_prediction_is_screened_again(screened: Portal) -> None:
+    change(screened, delete(Prediction))
+    found = rows(screened)
+    assert codes(found) == ["screened_without_result"]
+    assert found[0].sentence.startswith("2 jobs are screened but have no prediction.")
+    assert states(screened) == [JobState.SCREENED] * 2, "only told"
+    assert not found[0].mended
+    assert codes(rows(screened, repair=True))[0] == "screened_without_result"
+    assert states(screened) == [JobState.QUEUED] * 2
+    with screened.system.database.read() as session:
+        assert session.scalars(select(Run.state)).one() == RunState.RUNNING
+        assert "repaired.screened_without_result" in session.scalars(select(AuditEvent.action)).all()
+    screen_everything(screened.system, {})
+    assert states(screened) == [JobState.SCREENED] * 2
+    assert rows(screened) == []
+
+
+def test_an_accepted_file_without_a_job_gets_one_and_a_rendition(portal: Portal) -> None:
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, ("a.png", phantom_png(1)))
+    api.post(f"/api/v1/runs/{run}/submit")
+    change(portal, delete(Job), delete(Rendition), update(Run).values(state=RunState.COMPLETE))
+    rows(portal, repair=True)
+    assert rows(portal) == []
+    screen_everything(portal.system, {})
+    assert states(portal) == [JobState.SCREENED]
+
+
+def test_jobs_that_wait_for_a_finished_rendition_go_where_it_sends_them(screened: Portal) -> None:
+    a, b = scans(screened)
+    change(
+        screened,
+        update(Job).values(state=JobState.PREPARING),
+        update(Rendition)
+        .where(Rendition.scan_id == b.id)
+        .values(state=WorkState.REJECTED, problem_code="damaged", problem="It is damaged."),
+    )
+    found = codes(rows(screened))
+    assert {"preparing_though_ready", "preparing_though_rejected", "complete_with_work"} <= set(found)
+    rows(screened, repair=True)
+    with screened.system.database.read() as session:
+        kept = {job.scan_id: (job.state, job.problem) for job in session.scalars(select(Job))}
+    assert kept == {a.id: (JobState.QUEUED, None), b.id: (JobState.REJECTED, "It is damaged.")}
+
+
+def test_work_left_in_a_cancelled_run_is_cancelled(portal: Portal) -> None:
+    api = portal.api()
+    api.receipts(api.open_run(), ("a.png", phantom_png(1)))
+    change(portal, update(Run).values(state=RunState.CANCELLED))
+    assert codes(rows(portal, repair=True)) == ["cancelled_with_work"]
+    assert states(portal) == [JobState.CANCELLED]
+
+
+@pytest.mark.parametrize("until", [None, NOW - timedelta(hours=1)])
+def test_claimed_work_whose_lease_is_long_over_is_free_again(screened: Portal, until: datetime | None) -> None:
+    change(screened, delete(Prediction), update(Run).values(state=RunState.RUNNING), update(Job).values(state="queued"))
+    with screened.system.database.write() as session:
+        assert claim_batch(session, Lease.new(NOW, 60), NOW, 10) is not None
+    assert rows(screened) == []
+    change(screened, update(Job).values(lease_until=until))
+    assert codes(rows(screened, repair=True)) == ["overdue"]
+    assert states(screened) == [JobState.QUEUED] * 2
+
+
+def test_missing_pictures_are_made_again_from_the_original(screened: Portal) -> None:
+    a, b = scans(screened)
+    with screened.system.database.read() as session:
+        spec = session.scalars(select(Rendition.spec)).first() or ""
+    screened.system.storage.delete(rendition_key(a.id, spec))
+    screened.system.storage.delete(display_key(b.id))
+    assert objects(screened) == {"picture_missing": 2}
+    assert objects(screened, repair=True) == {"picture_missing": 2}
+    screen_everything(screened.system, {})
+    assert screened.system.storage.exists(rendition_key(a.id, spec))
+    assert screened.system.storage.exists(display_key(b.id))
+    assert objects(screened) == {}
+
+
+def test_a_scan_whose_original_is_gone_must_be_looked_at_and_may_be_sent_again(portal: Portal) -> None:
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, ("a.png", phantom_png(1)))
+    portal.system.storage.delete(original_key(scans(portal)[0].sha256))
+    assert objects(portal) == {"original_missing": 1}
+    assert states(portal) == [JobState.PREPARING]
+    objects(portal, repair=True)
+    assert states(portal) == [JobState.REJECTED]
+    items = api.get("/api/v1/worklist").get_json()["items"]
+    assert (items[0]["band"], "Send the file again" in items[0]["reason"]) == ("must_look", True)
+    assert objects(portal) == {}
+    missing = api.post(f"/api/v1/runs/{run}/known", {"sha256": [scans(portal)[0].sha256]}).get_json()["missing"]
+    assert missing == [scans(portal)[0].sha256]
+
+
+def test_a_damaged_original_is_set_aside_by_size_at_once_and_by_hash_when_asked(screened: Portal) -> None:
+    a, b = scans(screened)
+    storage = screened.system.storage
+    rotten = bytearray(storage.get(original_key(a.sha256)))
+    rotten[-1] ^= 1
+    storage.put(original_key(a.sha256), bytes(rotten))
+    storage.put(original_key(b.sha256), b"cut short")
+    assert objects(screened) == {"original_damaged": 1}
+    assert objects(screened, hashes=True) == {"original_damaged": 2}
+    objects(screened, hashes=True, repair=True)
+    assert storage.get(f"damaged/{original_key(a.sha256)}") == bytes(rotten)
+    assert not storage.exists(original_key(a.sha256))
+    assert objects(screened, hashes=True) == {}
+    assert states(screened) == [JobState.SCREENED] * 2, "the results stay"
+
+
+def test_the_command_tells_and_mends(screened: Portal) -> None:
+    settings = screened.system.settings
+    environment = {
+        "SCREENING_DATA_DIR": str(settings.data_dir),
+        "SCREENING_DATABASE_URL": settings.database_url,
+        "SCREENING_REDIS_URL": settings.redis_url,
+    }
+    change(screened, delete(Prediction))
+    screened.system.storage.delete(display_key(scans(screened)[0].id))
+    told = screening("doctor", "--storage", "--json", environment=environment)
+    assert told.code == 1
+    found = {item["point"]: item for item in told.json()["findings"]}
+    assert "screening doctor --repair" in found["rows"]["found"]
+    assert not found["objects"]["mended"]
+    mended = screening("doctor", "--repair", environment=environment).out
+    assert "MENDED   rows" in mended
+    assert "MENDED   objects" in mended
+    again = screening("doctor", "--storage", "--json", environment=environment).json()
+    after = {item["point"]: item for item in again["findings"]}
+    assert after["rows"]["ok"], after
+    assert after["objects"]["ok"], after

@@ -1,0 +1,131 @@
+"""Uploads that find no room are refused before they do damage, with a time to come back."""
+
+from pathlib import Path
+from typing import IO, cast
+
+import pytest
+from sqlalchemy import update
+
+from screening.database.states import Lane, WorkState
+from screening.database.tables import Rendition
+from screening.errors import Busy, Full
+from screening.upkeep.capacity import Capacity, Limits
+from tests.installation import phantom_png
+from tests.integration.web.conftest import Portal
+from tests.integration.web.screened import screen_everything
+from web.room import watched_body
+from web.uploads import CHUNK_BYTES
+
+MIB = 1 << 20
+
+
+def limited(portal: Portal, **changes: int) -> Capacity:
+    """The portal's capacity, fresh and with other limits."""
+    values = {"reserve_bytes": 0, "quota_bytes": 0, "most_waiting": 1000, **changes}
+    capacity = Capacity(portal.system.database, portal.system.storage, Limits(**values))
+    object.__setattr__(portal.system, "capacity", capacity)
+    return capacity
+
+
+def objects(portal: Portal) -> list[str]:
+    return [found.key for folder in ("originals/", "tmp/") for found in portal.system.storage.list(folder)]
+
+
+def test_a_body_larger_than_the_room_is_refused_whole_with_507(portal: Portal) -> None:
+    api = portal.api()
+    run = api.open_run()
+    limited(portal, quota_bytes=1000)
+    answer = api.send(run, ("a.png", phantom_png(1)))
+    assert answer.status_code == 507
+    assert answer.headers["Retry-After"] == "60"
+    assert answer.get_json()["code"] == "storage_full"
+    assert "make room" in answer.get_json()["detail"]
+    assert objects(portal) == []
+    assert api.get(f"/api/v1/runs/{run}/files").get_json()["items"] == []
+
+
+def test_the_reserve_is_left_free(portal: Portal) -> None:
+    free = portal.system.storage.free_bytes()
+    assert free is not None
+    limited(portal, reserve_bytes=free + 10**12)
+    api = portal.api()
+    assert api.send(api.open_run(), ("a.png", phantom_png(1))).status_code == 507
+
+
+def test_originals_count_against_the_quota_until_there_is_none_left(portal: Portal) -> None:
+    api = portal.api()
+    run = api.open_run()
+    picture = phantom_png(1)
+    limited(portal, quota_bytes=len(picture) + 2000)
+    assert api.send(run, ("a.png", picture)).status_code == 202
+    limited(portal, quota_bytes=len(picture) + 2000)
+    assert api.send(run, ("b.png", phantom_png(2))).status_code == 507
+
+
+def test_a_long_queue_answers_429_but_lets_more_urgent_runs_through(portal: Portal) -> None:
+    api = portal.api()
+    run = api.open_run(lane="routine")
+    assert len(api.receipts(run, ("a.png", phantom_png(1)), ("b.png", phantom_png(2)))) == 2
+    limited(portal, most_waiting=2)
+    answer = api.send(run, ("c.png", phantom_png(3)))
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == "15"
+    assert answer.get_json()["code"] == "queue_full"
+    assert api.send(api.open_run(lane="urgent"), ("c.png", phantom_png(3))).status_code == 202
+    screen_everything(portal.system, {})
+    limited(portal, most_waiting=2)
+    assert api.send(run, ("d.png", phantom_png(4))).status_code == 202
+
+
+def test_what_waits_is_renditions_and_queued_jobs_of_this_lane_and_those_before(portal: Portal) -> None:
+    api = portal.api()
+    api.receipts(api.open_run(lane="routine"), ("a.png", phantom_png(1)))
+    api.receipts(api.open_run(lane="archive"), ("b.png", phantom_png(2)))
+    assert [limited(portal).waiting(lane) for lane in Lane] == [0, 1, 2]
+    with portal.system.database.write() as session:
+        session.execute(update(Rendition).values(state=WorkState.READY))
+    with pytest.raises(Busy):
+        limited(portal, most_waiting=0).check(Lane.ROUTINE, 0)
+
+
+def test_a_disk_that_fills_up_ends_the_upload_and_keeps_what_arrived_whole(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = portal.api()
+    run = api.open_run()
+    capacity = limited(portal)
+    calls = iter([None, None, None])
+
+    def fills_up(size_bytes: int) -> None:
+        if next(calls, "full") == "full":
+            raise Full("storage_full", "full", 60)
+
+    monkeypatch.setattr(capacity, "check_space", fills_up)
+    many = [(f"{number}.png", phantom_png(number, (400, 400))) for number in range(9)]
+    assert sum(len(data) for _, data in many) > 3 * CHUNK_BYTES
+    assert api.send(run, *many).status_code == 507
+    kept = [item["name"] for item in api.get(f"/api/v1/runs/{run}/files").get_json()["items"]]
+    assert 0 < len(kept) < 9, "admitted, so that nothing lies in storage without a row"
+    assert len(objects(portal)) == len(kept)
+
+
+def test_a_refused_body_is_read_so_that_its_sender_hears_why(portal: Portal, tmp_path: Path) -> None:
+    (tmp_path / "body").write_bytes(b"x" * MIB)
+    with (tmp_path / "body").open("rb") as body:
+        with pytest.raises(Full):
+            watched_body(cast(IO[bytes], body), MIB, limited(portal, quota_bytes=10), Lane.ROUTINE)
+        assert body.read(1) == b""
+
+
+def test_metrics_and_the_system_page_tell_room_and_age(portal: Portal) -> None:
+    limited(portal, quota_bytes=5 * MIB)
+    api = portal.api()
+    api.receipts(api.open_run(), ("a.png", phantom_png(1)))
+    text = api.get("/metrics").text
+    assert "screening_free_bytes" in text
+    assert "screening_room_bytes" in text
+    assert "screening_originals_bytes" in text
+    assert 'screening_setting{name="max_waiting"}' in text
+    page = api.get("/system").text
+    for words in ("Free space", "Room for uploads", "Longest wait"):
+        assert words in page
