@@ -98,6 +98,14 @@ class Installation:
         for kind in ("prepare", "screen", "upkeep", "beat"):
             self.start(kind)
 
+    def kill_and_start_again(self, *kinds: str) -> None:
+        """kill -9 of whole process groups, as a power cut would, and new processes in their place."""
+        for kind in kinds:
+            os.killpg(self.processes[kind].pid, signal.SIGKILL)
+            self.processes[kind].wait()
+        for kind in kinds:
+            self.start(kind)
+
     def stop(self) -> None:
         for process in self.processes.values():
             if process.poll() is None:

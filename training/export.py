@@ -20,6 +20,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file as save_tensors
 
 from screening.inference.bundle import CARD, CARD_FORMAT, GOLDEN, WEIGHTS, Bundle, file_digest, read_bundle
+from screening.watching.statistics import BINS
 from training.data.manifest import DatasetError, Example, read_dataset
 from training.data.pictures import square_renditions
 from training.data.splits import Parts, fold_parts
@@ -169,8 +170,15 @@ def _measured(evidence: Evidence, recipe: Recipe, calibration: tuple[float, floa
         "operating_points": operating,
         "default_operating_point": DEFAULT_POINT,
         "likely": likely,
+        "score_distribution": {"shares": spread_of(probabilities)},
         "figures": figures,
     }
+
+
+def spread_of(probabilities: NDArray[np.float64]) -> list[float]:
+    """Shares of the scans in equally wide bins from 0 to 1: what the scans of later weeks are compared with."""
+    counts, _ = np.histogram(probabilities, bins=BINS, range=(0, 1))
+    return [round(float(count) / len(probabilities), 6) for count in counts]
 
 
 def main() -> None:

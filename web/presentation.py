@@ -54,9 +54,9 @@ def number(value: int | None) -> str:
     return "0" if value is None else f"{value:,}"
 
 
-def counted(value: int) -> str:
+def counted(value: int, most: int = COUNTED_UP_TO) -> str:
     """A count of the worklist, which is told up to a limit."""
-    return f"{COUNTED_UP_TO:,}+" if value > COUNTED_UP_TO else number(value)
+    return f"{most:,}+" if value > most else number(value)
 
 
 def probability(value: float | None, digits: int = 2) -> str:

@@ -12,7 +12,8 @@ MUST_LOOK = sa.text("state IN ('rejected', 'failed')")
 
 
 def upgrade() -> None:
-    op.create_index('ix_jobs_must_look', 'jobs', ['id', 'scan_id'], postgresql_where=MUST_LOOK, sqlite_where=MUST_LOOK)
+    for name, column in (('ix_jobs_must_look', 'id'), ('ix_jobs_must_look_scan', 'scan_id')):
+        op.create_index(name, 'jobs', [column], postgresql_where=MUST_LOOK, sqlite_where=MUST_LOOK)
     if op.get_bind().dialect.name == 'postgresql' and _has_trigrams():
         op.create_index('ix_scans_file_name', 'scans', ['file_name'], postgresql_using='gin',
                         postgresql_ops={'file_name': 'gin_trgm_ops'})
@@ -36,4 +37,5 @@ def _has_trigrams() -> bool:
 
 def downgrade() -> None:
     op.drop_index('ix_scans_file_name', 'scans', if_exists=True)
+    op.drop_index('ix_jobs_must_look_scan', 'jobs')
     op.drop_index('ix_jobs_must_look', 'jobs')

@@ -4,7 +4,6 @@ The thresholds in force of both checkpoints are compared when the pairs are read
 is of exactly one kind.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -23,8 +22,6 @@ KINDS: tuple[Kind, ...] = ("newly_flagged", "no_longer_flagged", "band_changed",
 """band_changed: flagged by both, but likely by one and possible by the other. moved: in the same band, but by more than
 the given distance. unchanged: the rest."""
 
-NO_VERDICTS: Mapping[str, bool] = {}
-"""By scan, whether a reader decided that it shows a fracture: nobody has decided anything."""
 MOVED = 0.2
 _ROUNDING = 1e-9
 """0.9 - 0.7 is a little over 0.2 in floating point; that much is no move of more than 0.2."""

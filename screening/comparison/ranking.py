@@ -1,6 +1,6 @@
 """The list of a comparison: every pair, the largest change of probability first, in pages cut by key."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,9 +9,10 @@ from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from screening.bands import Band
-from screening.comparison.pairs import NO_VERDICTS, Comparison, Kind, Pairs
+from screening.comparison.pairs import Comparison, Kind, Pairs
 from screening.cursors import decode_cursor, encode_cursor
 from screening.database.tables import Scan
+from screening.reviews.truth import truth_of
 
 LARGEST_PAGE = 500
 _ROWS_AT_ONCE = 1000
@@ -28,13 +29,31 @@ class ComparedScan:
     """After less before."""
     band_before: Band
     band_after: Band
+    reviewed: bool
+    """Whether a reader has reviewed it, whatever came of it."""
     fractured: bool | None
-    """What a reader decided, or None where nobody did yet."""
+    """What readers decided; None where nobody did, or they disagree."""
     body_part: str | None
     view: str | None
     laterality: str | None
     study: str | None
     received_at: datetime
+
+
+Place = tuple[float, str]
+"""Where a page ended: the distance of its last pair, and its scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankedPair:
+    scan: str
+    before: float
+    after: float
+    distance: float
+    """Between both probabilities; the list falls by it."""
+
+
+Ranker = Callable[[Session, Comparison, Kind | None, Place | None, int], Sequence[RankedPair]]
 
 
 @dataclass(frozen=True)
@@ -44,37 +63,47 @@ class ComparisonPage:
     """Cursor of the next page; None at the end."""
 
 
+def ranked_after(
+    session: Session, comparison: Comparison, kind: Kind | None, after: Place | None, number: int
+) -> list[RankedPair]:
+    """So many pairs behind a place in the list, or from its beginning."""
+    pairs = Pairs(comparison)
+    statement = _ranked(pairs, kind).limit(number)
+    if after is not None:
+        change, scan = after
+        statement = statement.where(or_(pairs.change < change, and_(pairs.change == change, pairs.scan > scan)))
+    return [RankedPair(*row) for row in session.execute(statement)]
+
+
 def comparison_page(
     session: Session,
     comparison: Comparison,
     kind: Kind | None = None,
     limit: int = 100,
     cursor: str | None = None,
-    verdicts: Mapping[str, bool] = NO_VERDICTS,
+    ranker: Ranker = ranked_after,
 ) -> ComparisonPage:
-    """One page of the pairs, or of those of one kind. Raises Refused for a cursor that was not made here.
-
-    verdicts: by scan, whether a reader decided that it shows a fracture.
-    """
+    """One page of the pairs, or of those of one kind. Raises Refused for a cursor that was not made here."""
     limit = max(1, min(limit, LARGEST_PAGE))
-    pairs = Pairs(comparison)
-    statement = _ranked(pairs, kind).limit(limit + 1)
-    if cursor:
-        change, scan = decode_cursor(cursor, _place)
-        statement = statement.where(or_(pairs.change < change, and_(pairs.change == change, pairs.scan > scan)))
-    rows = session.execute(_described(statement)).all()
-    items = [_item(comparison, row, verdicts) for row in rows[:limit]]
-    return ComparisonPage(items, _encode(items[-1]) if len(rows) > limit else None)
+    after = decode_cursor(cursor, _place) if cursor else None
+    pairs = ranker(session, comparison, kind, after, limit + 1)
+    facts = {
+        row.scan: row
+        for row in session.execute(_facts(Scan.id.label("scan")).where(Scan.id.in_([pair.scan for pair in pairs])))
+    }
+    items = _items(session, comparison, [(pair, facts[pair.scan]) for pair in pairs[:limit] if pair.scan in facts])
+    return ComparisonPage(items, _encode(pairs[limit - 1]) if len(pairs) > limit else None)
 
 
-def whole_comparison(
-    session: Session, comparison: Comparison, kind: Kind | None = None, verdicts: Mapping[str, bool] = NO_VERDICTS
-) -> Iterator[ComparedScan]:
+def whole_comparison(session: Session, comparison: Comparison, kind: Kind | None = None) -> Iterator[ComparedScan]:
     """Every item in one pass, a thousand rows in memory at a time, for exports."""
+    pairs = _ranked(Pairs(comparison), kind).order_by(None).subquery()
     # Sorted once, after the facts of the scans are joined.
-    statement = _described(_ranked(Pairs(comparison), kind).order_by(None))
-    for row in session.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE)):
-        yield _item(comparison, row, verdicts)
+    statement = (
+        _facts(*pairs.c).join(pairs, pairs.c.scan == Scan.id).order_by(pairs.c.distance.desc(), pairs.c.scan)
+    ).execution_options(yield_per=_ROWS_AT_ONCE)
+    for rows in session.execute(statement).partitions():
+        yield from _items(session, comparison, [(row, row) for row in rows])
 
 
 def _ranked(pairs: Pairs, kind: Kind | None) -> Select[*tuple[Any, ...]]:
@@ -87,48 +116,43 @@ def _ranked(pairs: Pairs, kind: Kind | None) -> Select[*tuple[Any, ...]]:
     return statement if kind is None else statement.where(pairs.of_kind(kind))
 
 
-def _described(ranked: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """With what is known of each scan, looked up only for the rows of the page."""
-    page = ranked.subquery()
-    return (
-        select(
-            page,
-            Scan.file_name,
-            Scan.body_part,
-            Scan.view,
-            Scan.laterality,
-            Scan.study,
-            Scan.received_at,
+def _facts(*columns: Any) -> Select[*tuple[Any, ...]]:
+    """These columns, and what a list shows of each scan."""
+    return select(
+        *columns, Scan.file_name, Scan.body_part, Scan.view, Scan.laterality, Scan.study, Scan.received_at
+    ).select_from(Scan)
+
+
+def _items(session: Session, comparison: Comparison, rows: Sequence[tuple[Any, Any]]) -> list[ComparedScan]:
+    """rows: (a pair, the facts of its scan)."""
+    truth = truth_of(session, [pair.scan for pair, _ in rows])
+    return [
+        ComparedScan(
+            scan=pair.scan,
+            file_name=facts.file_name,
+            kind=comparison.kind(pair.before, pair.after),
+            before=pair.before,
+            after=pair.after,
+            change=pair.after - pair.before,
+            band_before=comparison.before.band(pair.before),
+            band_after=comparison.after.band(pair.after),
+            reviewed=pair.scan in truth,
+            fractured=truth.get(pair.scan),
+            body_part=facts.body_part,
+            view=facts.view,
+            laterality=facts.laterality,
+            study=facts.study,
+            received_at=facts.received_at,
         )
-        .join(Scan, Scan.id == page.c.scan)
-        .order_by(page.c.distance.desc(), page.c.scan)
-    )
+        for pair, facts in rows
+    ]
 
 
-def _item(comparison: Comparison, row: Any, verdicts: Mapping[str, bool]) -> ComparedScan:
-    return ComparedScan(
-        scan=row.scan,
-        file_name=row.file_name,
-        kind=comparison.kind(row.before, row.after),
-        before=row.before,
-        after=row.after,
-        change=row.after - row.before,
-        band_before=comparison.before.band(row.before),
-        band_after=comparison.after.band(row.after),
-        fractured=verdicts.get(row.scan),
-        body_part=row.body_part,
-        view=row.view,
-        laterality=row.laterality,
-        study=row.study,
-        received_at=row.received_at,
-    )
+def _encode(pair: RankedPair) -> str:
+    return encode_cursor(pair.distance, pair.scan)
 
 
-def _encode(item: ComparedScan) -> str:
-    return encode_cursor(abs(item.change), item.scan)
-
-
-def _place(change: Any, scan: Any) -> tuple[float, str]:
+def _place(change: Any, scan: Any) -> Place:
     if not isinstance(scan, str) or not scan.isalnum():
         raise ValueError("no scan has such an id")
     return float(change), scan

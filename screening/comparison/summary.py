@@ -1,18 +1,16 @@
 """A comparison in numbers: how many scans of each kind, how far both agree, and how both do on reviewed scans."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening.bands import Band
-from screening.comparison.pairs import KINDS, NO_VERDICTS, Comparison, Kind, Pairs, Side, in_scope
+from screening.comparison.pairs import KINDS, Comparison, Kind, Pairs, Side, in_scope
 from screening.comparison.statistics import cohens_kappa, mcnemar_exact, wilson_interval
 from screening.database.tables import Prediction
-
-_IDS_PER_STATEMENT = 500
+from screening.reviews.truth import reviewed
 
 
 @dataclass(frozen=True)
@@ -59,14 +57,23 @@ class RightOrWrong:
 
 
 @dataclass(frozen=True)
-class Summary:
-    comparison: Comparison
+class Counts:
+    """Of a comparison, without what readers say of it."""
+
     counts: dict[Kind, int]
     bands: dict[tuple[Band, Band], int]
     """(band before, band after): scans. Pairs of bands that no scan has are left out."""
     only_before: int
     """Scans in scope that only the checkpoint before has screened; they are not compared."""
     only_after: int
+
+
+Counter = Callable[[Session, Comparison], Counts]
+
+
+@dataclass(frozen=True)
+class Summary(Counts):
+    comparison: Comparison
     sensitivity: RightOrWrong
     """Over the reviewed scans with a fracture: right is flagged."""
     specificity: RightOrWrong
@@ -111,41 +118,60 @@ class Summary:
         return self.sensitivity.scans + self.specificity.scans
 
 
-def summarise(session: Session, comparison: Comparison, verdicts: Mapping[str, bool] = NO_VERDICTS) -> Summary:
-    """Count a comparison in SQL: one pass over the pairs, one count for each checkpoint.
+def count(session: Session, comparison: Comparison) -> Counts:
+    """One pass over the pairs, and one count for each checkpoint.
 
-    verdicts: by scan, whether a reader decided that it shows a fracture; those of scans that are not compared are
-    left out.
+    A sum for each pair of bands, and not GROUP BY: databases cannot tell how few groups such expressions have, and
+    PostgreSQL would sort a million rows for them.
     """
     pairs = Pairs(comparison)
-    before, after = _band(pairs.before, comparison.before), _band(pairs.after, comparison.after)
-    counted = pairs.select(
-        before.label("earlier"), after.label("later"), case((pairs.moved, 1), else_=0).label("moved")
-    ).subquery()
+    of_before, of_after = _in_bands(pairs.before, comparison.before), _in_bands(pairs.after, comparison.after)
+    groups = [
+        (before, after, moved, and_(of_before[before], of_after[after], *([pairs.moved] if moved else [])))
+        for before in of_before
+        for after in of_after
+        for moved in ((False, True) if before == after else (False,))
+    ]
+    row = session.execute(pairs.select(*(func.count().filter(condition) for *_, condition in groups))).one()
     counts: dict[Kind, int] = dict.fromkeys(KINDS, 0)
     bands: dict[tuple[Band, Band], int] = {}
-    for row in session.execute(select(*counted.c, func.count().label("scans")).group_by(*counted.c)):
-        counts[comparison.kind_of_bands(row.earlier, row.later, bool(row.moved))] += row.scans
-        bands[row.earlier, row.later] = bands.get((row.earlier, row.later), 0) + row.scans
+    for (before, after, moved, _), scans in zip(groups, row, strict=True):
+        if moved:
+            counts["moved"] += scans
+            counts["unchanged"] -= scans
+        elif scans:
+            counts[comparison.kind_of_bands(before, after, moved=False)] += scans
+            bands[before, after] = scans
     both = sum(counts.values())
-    sensitivity, specificity = _reviewed(session, pairs, verdicts)
-    return Summary(
-        comparison=comparison,
+    return Counts(
         counts=counts,
         bands=bands,
         only_before=_screened(session, comparison, comparison.before) - both,
         only_after=_screened(session, comparison, comparison.after) - both,
+    )
+
+
+def summarise(session: Session, comparison: Comparison, counter: Counter = count) -> Summary:
+    """A comparison in numbers: counted in SQL, or taken from `counter`, and what readers say of it at this moment."""
+    found = counter(session, comparison)
+    sensitivity, specificity = _reviewed(session, Pairs(comparison))
+    return Summary(
+        counts=found.counts,
+        bands=found.bands,
+        only_before=found.only_before,
+        only_after=found.only_after,
+        comparison=comparison,
         sensitivity=sensitivity,
         specificity=specificity,
     )
 
 
-def _band(probability: InstrumentedAttribute[float], side: Side) -> ColumnElement[str]:
-    return case(
-        (probability < side.threshold, "not_flagged"),
-        (probability < side.likely_threshold, "possible"),
-        else_="likely",
-    )
+def _in_bands(probability: InstrumentedAttribute[float], side: Side) -> dict[Band, ColumnElement[bool]]:
+    return {
+        "not_flagged": probability < side.threshold,
+        "possible": and_(probability >= side.threshold, probability < side.likely_threshold),
+        "likely": probability >= side.likely_threshold,
+    }
 
 
 def _screened(session: Session, comparison: Comparison, side: Side) -> int:
@@ -159,25 +185,30 @@ def _screened(session: Session, comparison: Comparison, side: Side) -> int:
     )
 
 
-def _reviewed(session: Session, pairs: Pairs, verdicts: Mapping[str, bool]) -> tuple[RightOrWrong, RightOrWrong]:
-    """(reviewed scans with a fracture, those without), looked up a few hundred at a time."""
-    first, second = pairs.comparison.before, pairs.comparison.after
+def _reviewed(session: Session, pairs: Pairs) -> tuple[RightOrWrong, RightOrWrong]:
+    """(decided scans with a fracture, those without)."""
+    truth = reviewed().subquery()
+    flagged = (
+        pairs.before >= pairs.comparison.before.threshold,
+        pairs.after >= pairs.comparison.after.threshold,
+    )
+    counted = (
+        pairs.select(truth.c.fractured, *flagged, func.count())
+        .join(truth, truth.c.scan_id == pairs.scan)
+        .where(truth.c.fractured.is_not(None))
+        .group_by(truth.c.fractured, *flagged)
+    )
     tally = {
-        (truth, before, after): 0 for truth in (True, False) for before in (True, False) for after in (True, False)
+        (fractured, before == fractured, after == fractured): scans
+        for fractured, before, after, scans in session.execute(counted)
     }
-    remaining = iter(verdicts)
-    while chunk := list(islice(remaining, _IDS_PER_STATEMENT)):
-        for row in session.execute(pairs.select(pairs.scan, pairs.before, pairs.after).where(pairs.scan.in_(chunk))):
-            scan, before, after = row
-            truth = verdicts[scan]
-            tally[truth, (before >= first.threshold) == truth, (after >= second.threshold) == truth] += 1
 
-    def of(truth: bool) -> RightOrWrong:
+    def of(fractured: bool) -> RightOrWrong:
         return RightOrWrong(
-            both=tally[truth, True, True],
-            only_before=tally[truth, True, False],
-            only_after=tally[truth, False, True],
-            neither=tally[truth, False, False],
+            both=tally.get((fractured, True, True), 0),
+            only_before=tally.get((fractured, True, False), 0),
+            only_after=tally.get((fractured, False, True), 0),
+            neither=tally.get((fractured, False, False), 0),
         )
 
     return of(True), of(False)

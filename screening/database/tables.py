@@ -21,6 +21,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from screening.database.base import Base, RowId
 
+_MUST_LOOK = text("state IN ('rejected', 'failed')")
+
 
 class Leased:
     """The columns of anything that a worker claims: attempts are counted before the risk is taken."""
@@ -148,13 +150,8 @@ class Job(Leased, Base):
         UniqueConstraint("run_id", "scan_id", "file_name"),
         Index("ix_jobs_claim", "run_id", "state", "attempts", "id"),
         Index("ix_jobs_finished", "run_id", "finished_at"),
-        Index(
-            "ix_jobs_must_look",
-            "id",
-            "scan_id",
-            postgresql_where=text("state IN ('rejected', 'failed')"),
-            sqlite_where=text("state IN ('rejected', 'failed')"),
-        ),
+        Index("ix_jobs_must_look", "id", postgresql_where=_MUST_LOOK, sqlite_where=_MUST_LOOK),
+        Index("ix_jobs_must_look_scan", "scan_id", postgresql_where=_MUST_LOOK, sqlite_where=_MUST_LOOK),
         Index(
             "ix_jobs_lease",
             "lease_until",

@@ -8,12 +8,13 @@ from screening.worklist.filters import Filters
 from screening.worklist.sections import count_up_to, in_band, listed, must_look, ranked, sampled
 
 COUNTED_UP_TO = 10_000
+NARROWED_UP_TO = 1_000
 """Larger counts are not told, because counting a million rows for each look at a list would cost more than the list."""
 
 
 @dataclass(frozen=True)
 class BandCounts:
-    """Each is exact up to COUNTED_UP_TO; one more than that stands for "more"."""
+    """Each is exact up to `counted_up_to` the filters; one more than that stands for "more"."""
 
     must_look: int
     likely: int
@@ -29,6 +30,11 @@ class BandCounts:
         return self.must_look + self.flagged + self.not_flagged
 
 
+def counted_up_to(filters: Filters) -> int:
+    """A filter makes each scan that is counted dearer, so fewer are counted under filters."""
+    return NARROWED_UP_TO if filters.narrowed else COUNTED_UP_TO
+
+
 def band_counts(session: Session, filters: Filters | None = None) -> BandCounts:
     """Count scans under the filters; the band, the queue and the grouping among them are left out of account.
 
@@ -37,12 +43,12 @@ def band_counts(session: Session, filters: Filters | None = None) -> BandCounts:
     chosen = filters or Filters()
     plain = Filters(**{**vars(chosen), "band": None, "to_read": False, "by_study": False})
     found = listed(session, plain)
-    screened = ranked(found.checkpoint, plain)
+    screened, most = ranked(found.checkpoint, plain, found.few), counted_up_to(plain)
     likely, possible, not_flagged = (
-        count_up_to(session, screened.where(*in_band(band, found.point)), COUNTED_UP_TO)
+        count_up_to(session, screened.where(*in_band(band, found.point)), most)
         for band in ("likely", "possible", "not_flagged")
     )
-    unscreened = count_up_to(session, must_look(found.checkpoint, plain), COUNTED_UP_TO)
+    unscreened = count_up_to(session, must_look(found.checkpoint, plain, found.few), most)
     return BandCounts(unscreened, likely, possible, not_flagged)
 
 
@@ -51,8 +57,8 @@ def count_to_read(session: Session, filters: Filters) -> int:
     queue = Filters(**{**vars(filters), "band": None, "reviewed": None, "by_study": False, "to_read": True})
     found = listed(session, queue)
     parts = (
-        must_look(found.checkpoint, queue),
-        ranked(found.checkpoint, queue).where(*in_band("flagged", found.point)),
-        sampled(found.checkpoint, queue, found.point),
+        must_look(found.checkpoint, queue, found.few),
+        ranked(found.checkpoint, queue, found.few).where(*in_band("flagged", found.point)),
+        sampled(found.checkpoint, queue, found.point, found.few),
     )
-    return sum(count_up_to(session, part, COUNTED_UP_TO) for part in parts)
+    return sum(count_up_to(session, part, counted_up_to(queue)) for part in parts)

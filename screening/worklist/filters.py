@@ -57,6 +57,12 @@ class Filters:
         return {name: value for name, value in given.items() if value is not None}
 
     @property
+    def of_scans(self) -> bool:
+        """Whether something is asked of the scan itself, its jobs and reviews apart."""
+        of_name = self.search is not None and self.run is None
+        return of_name or any((self.received_from, self.received_to, self.body_part))
+
+    @property
     def narrowed(self) -> bool:
         """Whether anything but a band, the reading queue or the grouping was chosen."""
         return bool(self.query().keys() - {"view", "band", "group"})
@@ -135,8 +141,11 @@ def _part(search: str) -> str:
     return f"%{search}%"
 
 
-def review_conditions(filters: Filters, scan_id: Any) -> list[ColumnElement[bool]]:
-    """Whether readers decided about this scan, as the filter asks."""
+def review_conditions(filters: Filters, scan_id: Any, row_by_row: bool = False) -> list[ColumnElement[bool]]:
+    """Whether readers decided about this scan, as the filter asks.
+
+    row_by_row: look reviews up for each row, which is cheaper than what else is asked of the rows.
+    """
     wanted = "unreviewed" if filters.to_read else filters.reviewed
     if wanted is None:
         return []
@@ -145,7 +154,7 @@ def review_conditions(filters: Filters, scan_id: Any) -> list[ColumnElement[bool
         return [lacks(select(Review.id).where(in_force))]
     if wanted == "by_me":
         in_force = and_(in_force, Review.reader == filters.reader)
-    return [exists().where(in_force)]
+    return [~lacks(select(Review.id).where(in_force)) if row_by_row else exists().where(in_force)]
 
 
 def lacks(statement: Select[*tuple[Any, ...]]) -> ColumnElement[bool]:

@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from screening.bands import Band, band_of
-from screening.database.review_tables import Hold, Review
+from screening.database.review_tables import Review
 from screening.database.tables import Job, Prediction, Scan
+from screening.reviews.holds import holders
 from screening.worklist.parts import Row
 from screening.worklist.sections import Listed, speaking_job
 
@@ -59,13 +60,13 @@ def describe(session: Session, found: Listed, rows: Sequence[Row], now: datetime
     if not scans:
         return []
     jobs = _jobs(session, found, rows)
-    holds = _holds(session, scans, now)
+    held = holders(session, now, scans) if now is not None else {}
     reviews = _reviews(session, scans)
     views = _views(session, found, {job.study for job in jobs.values() if job.study}) if found.filters.by_study else {}
     items = []
     for row in rows:
         facts = jobs[row.scan if row.job is None else row.job]
-        hold = holds.get(row.scan)
+        hold = held.get(row.scan)
         items.append(
             WorklistItem(
                 scan=row.scan,
@@ -115,13 +116,6 @@ def _jobs(session: Session, found: Listed, rows: Sequence[Row]) -> dict[str | in
         speaking = _FACTS.where(Scan.id.in_(others), Job.id == speaking_job(found.checkpoint, Scan.id))
         jobs |= {job.scan: job for job in session.execute(speaking)}
     return jobs
-
-
-def _holds(session: Session, scans: set[str], now: datetime | None) -> Mapping[str, Hold]:
-    if now is None:
-        return {}
-    held = session.scalars(select(Hold).where(Hold.scan_id.in_(scans), Hold.held_until > now))
-    return {hold.scan_id: hold for hold in held}
 
 
 def _reviews(session: Session, scans: set[str]) -> Mapping[str, list[ItemReview]]:

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from screening.database.review_tables import Hold
 from screening.database.tables import Job, Prediction
+from screening.reviews.holds import holders
 from screening.worklist.filters import Filters
 from screening.worklist.parts import Key, Row, around
 from screening.worklist.sections import NOT_SCREENED, Listed, listed, sample_rank, speaking_job
@@ -39,7 +39,8 @@ def neighbours(session: Session, filters: Filters, scan: str, now: datetime) -> 
     before, behind = around(session, found.sections, here, _LOOKED_AT, _LOOKED_AT)
     passed = {scan}
     if filters.to_read:
-        passed |= _held_by_others(session, filters, [row.scan for row in (*before, *behind)], now)
+        held = holders(session, now, {row.scan for row in (*before, *behind)})
+        passed |= {held_scan for held_scan, hold in held.items() if hold.reader != filters.reader}
     earlier = [row.scan for row in before if row.scan not in passed]
     later = list(dict.fromkeys(row.scan for row in behind if row.scan not in passed))
     return Neighbours(earlier[0] if earlier else None, tuple(later[:AHEAD]))
@@ -71,8 +72,3 @@ def _job_of(session: Session, found: Listed, scan: str) -> int | None:
         return session.scalar(in_run.order_by(Job.id.desc()).limit(1))
     speaks = select(Job.id).where(Job.id == speaking_job(found.checkpoint, scan), Job.state.in_(NOT_SCREENED))
     return session.scalar(speaks)
-
-
-def _held_by_others(session: Session, filters: Filters, scans: list[str], now: datetime) -> set[str]:
-    held = select(Hold.scan_id).where(Hold.scan_id.in_(scans), Hold.held_until > now, Hold.reader != filters.reader)
-    return set(session.scalars(held))

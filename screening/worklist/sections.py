@@ -27,6 +27,8 @@ from screening.worklist.filters import (
 from screening.worklist.parts import Part, Section
 
 NOT_SCREENED = (JobState.REJECTED, JobState.FAILED)
+FEW = 2000
+"""So many scans are sorted within milliseconds."""
 _BEHIND_EVERY_ID = "g"
 _ID_DIGITS = 12
 
@@ -39,6 +41,8 @@ class Listed:
     filters: Filters
     point: OperatingPointChange
     sections: tuple[Section, ...]
+    few: bool
+    """Whether the filters leave so few scans that lists begin with them and not with the ranking."""
 
 
 def listed(session: Session, filters: Filters) -> Listed:
@@ -46,10 +50,27 @@ def listed(session: Session, filters: Filters) -> Listed:
     _plan_for_these_values(session)
     checkpoint = active(session).id if filters.run is None else get_run(session, filters.run).checkpoint_id
     point = operating_point(session, checkpoint)
-    first, then = _must_look_part(checkpoint, filters), _ranked_parts(checkpoint, filters, point)
+    few = filters.of_scans and _are_few(session, filters)
+    first, then = _must_look_part(checkpoint, filters, few), _ranked_parts(checkpoint, filters, point, few)
     if filters.band == "must_look":
-        return Listed(checkpoint, filters, point, ((first,),))
-    return Listed(checkpoint, filters, point, (then,) if filters.band else ((first,), then))
+        return Listed(checkpoint, filters, point, ((first,),), few)
+    return Listed(checkpoint, filters, point, (then,) if filters.band else ((first,), then), few)
+
+
+def _are_few(session: Session, filters: Filters) -> bool:
+    return count_up_to(session, select(Scan.id).where(*scan_conditions(filters, Scan)), FEW) <= FEW
+
+
+def _among(statement: Select[*tuple[Any, ...]], scan_id: Any, filters: Filters, few: bool) -> Select[*tuple[Any, ...]]:
+    """Only scans that the filters leave: looked up first where they are few, else for each row in the list's order.
+
+    PostgreSQL would choose between the two by its guess of how the filter and the ranking go together.
+    """
+    conditions = scan_conditions(filters, Scan)
+    if not few:
+        return statement.join(Scan, Scan.id == scan_id).where(*conditions)
+    scans = select(Scan.id).where(*conditions).cte("few").prefix_with("MATERIALIZED")
+    return statement.join(scans, scans.c.id == scan_id)
 
 
 def _plan_for_these_values(session: Session) -> None:
@@ -62,21 +83,20 @@ def _plan_for_these_values(session: Session) -> None:
         session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
 
 
-def must_look(checkpoint: str, filters: Filters) -> Select[*tuple[Any, ...]]:
+def must_look(checkpoint: str, filters: Filters, few: bool = False) -> Select[*tuple[Any, ...]]:
     """Jobs without a result. Over all runs a scan is listed once, under the job that speaks for it."""
     screened = select(Prediction.id).where(Prediction.scan_id == Job.scan_id, Prediction.checkpoint_id == checkpoint)
     statement: Select[*tuple[Any, ...]] = select(
         Job.scan_id.label("scan"), Job.id.label("job"), null().label("probability")
-    ).where(Job.state.in_(NOT_SCREENED), lacks(screened), *review_conditions(filters, Job.scan_id))
-    of_scan = scan_conditions(filters, Scan)
-    if of_scan:
-        statement = statement.join(Scan, Scan.id == Job.scan_id).where(*of_scan)
+    ).where(Job.state.in_(NOT_SCREENED), lacks(screened), *review_conditions(filters, Job.scan_id, row_by_row=True))
+    if filters.of_scans:
+        statement = _among(statement, Job.scan_id, filters, few)
     if filters.run is not None:
         return statement.where(*job_conditions(filters, Job))
     return statement.where(_speaks(checkpoint))
 
 
-def ranked(checkpoint: str, filters: Filters) -> Select[*tuple[Any, ...]]:
+def ranked(checkpoint: str, filters: Filters, few: bool = False) -> Select[*tuple[Any, ...]]:
     """Screened scans; in a run once for each name that a scan has there."""
     job = Job.id if filters.run is not None else cast(null(), Integer)
     statement: Select[*tuple[Any, ...]] = select(
@@ -84,9 +104,10 @@ def ranked(checkpoint: str, filters: Filters) -> Select[*tuple[Any, ...]]:
     ).where(Prediction.checkpoint_id == checkpoint, *review_conditions(filters, Prediction.scan_id))
     if filters.run is not None:
         statement = statement.join(Job, Job.scan_id == Prediction.scan_id).where(*job_conditions(filters, Job))
-    of_scan = scan_conditions(filters, Scan)
-    if of_scan or filters.by_study:
-        statement = statement.join(Scan, Scan.id == Prediction.scan_id).where(*of_scan)
+    if filters.of_scans:
+        statement = _among(statement, Prediction.scan_id, filters, few)
+    if filters.by_study and (few or not filters.of_scans):
+        statement = statement.join(Scan, Scan.id == Prediction.scan_id)
     return statement.where(_stands_for_its_study(checkpoint, filters)) if filters.by_study else statement
 
 
@@ -123,9 +144,11 @@ def _speaks(checkpoint: str) -> ColumnElement[bool]:
     return lacks(select(other.c.id).where(other.c.scan_id == Job.scan_id, goes_before))
 
 
-def sampled(checkpoint: str, filters: Filters, point: OperatingPointChange) -> Select[*tuple[Any, ...]]:
+def sampled(
+    checkpoint: str, filters: Filters, point: OperatingPointChange, few: bool = False
+) -> Select[*tuple[Any, ...]]:
     """The scans that are not flagged and are read all the same."""
-    return ranked(checkpoint, filters).where(
+    return ranked(checkpoint, filters, few).where(
         Prediction.probability < point.threshold, Prediction.scan_id < sample_bound(filters.sample_rate)
     )
 
@@ -143,9 +166,9 @@ def _sample_key(rank: float, rate: float, threshold: float) -> str:
     return f"{steps:0{_ID_DIGITS}x}" if steps < 16**_ID_DIGITS else _BEHIND_EVERY_ID
 
 
-def _must_look_part(checkpoint: str, filters: Filters) -> Part:
+def _must_look_part(checkpoint: str, filters: Filters, few: bool) -> Part:
     return Part(
-        must_look(checkpoint, filters),
+        must_look(checkpoint, filters, few),
         {"job": Job.id},
         falling=False,
         rank=lambda row: -float(row.job),
@@ -153,7 +176,7 @@ def _must_look_part(checkpoint: str, filters: Filters) -> Part:
     )
 
 
-def _ranked_parts(checkpoint: str, filters: Filters, point: OperatingPointChange) -> Section:
+def _ranked_parts(checkpoint: str, filters: Filters, point: OperatingPointChange, few: bool) -> Section:
     key: dict[str, Any] = {"probability": Prediction.probability, "scan": Prediction.scan_id}
     if filters.run is not None:
         key["job"] = Job.id
@@ -162,7 +185,7 @@ def _ranked_parts(checkpoint: str, filters: Filters, point: OperatingPointChange
         return (rank, "", 0)[: len(key)]
 
     band = "flagged" if filters.to_read else filters.band
-    statement = ranked(checkpoint, filters).where(*in_band(band, point))
+    statement = ranked(checkpoint, filters, few).where(*in_band(band, point))
     whole = Part(statement, key, falling=True, rank=lambda row: float(row.probability), behind=behind)
     if not filters.to_read:
         return (whole,)
@@ -171,7 +194,7 @@ def _ranked_parts(checkpoint: str, filters: Filters, point: OperatingPointChange
     if filters.run is not None:
         sample_key["job"] = Job.id
     sample = Part(
-        sampled(checkpoint, filters, point),
+        sampled(checkpoint, filters, point, few),
         sample_key,
         falling=False,
         rank=lambda row: sample_rank(row.scan, rate, threshold),

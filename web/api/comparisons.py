@@ -16,6 +16,7 @@ from screening.comparison.words import sentences
 from screening.system import System
 from web import current
 from web.api.schemas import Problem, Query, moment
+from web.comparing import remembered
 from web.spreadsheets import csv_pieces, csv_response
 
 blueprint = Blueprint("comparisons", __name__, url_prefix="/api/v1", description="What another checkpoint changes.")
@@ -35,6 +36,7 @@ COLUMNS = (
     "laterality",
     "study",
     "received_at",
+    "reviewed",
 )
 
 
@@ -79,7 +81,10 @@ class ComparedItem(Schema):
     change = fields.Float(metadata={"description": "After less before."})
     band_before = fields.String(validate=validate.OneOf(BANDS))
     band_after = fields.String(validate=validate.OneOf(BANDS))
-    fractured = fields.Boolean(allow_none=True, metadata={"description": "A reader's verdict; null without one."})
+    reviewed = fields.Boolean(metadata={"description": "Whether a reader has reviewed it already."})
+    fractured = fields.Boolean(
+        allow_none=True, metadata={"description": "What its readers decided; null where nobody did or they disagree."}
+    )
     body_part = fields.String(allow_none=True)
     view = fields.String(allow_none=True)
     laterality = fields.String(allow_none=True)
@@ -146,7 +151,9 @@ def comparisons(query: dict[str, Any]) -> Any:
     """Every scan that both have screened, the largest change first. Follow `next` until it is null."""
     with current.system().database.read() as session:
         comparison = _asked(session, query)
-        page = comparison_page(session, comparison, query["kind"], query["limit"], query["cursor"])
+        page = comparison_page(
+            session, comparison, query["kind"], query["limit"], query["cursor"], remembered().ranked_after
+        )
     return {"before": comparison.before, "after": comparison.after, "items": page.items, "next": page.next}
 
 
@@ -158,7 +165,7 @@ def comparisons(query: dict[str, Any]) -> Any:
 def summary(query: dict[str, Any]) -> Any:
     """How many scans change and how, how far both agree, and how both do on reviewed scans."""
     with current.system().database.read() as session:
-        return _document(summarise(session, _asked(session, query)))
+        return _document(summarise(session, _asked(session, query), remembered().count))
 
 
 @blueprint.get("/comparisons.csv")

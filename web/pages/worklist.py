@@ -7,7 +7,8 @@ from flask import Blueprint, render_template, request, url_for
 from screening.checkpoints import operating_point_facts
 from screening.errors import Conflict
 from screening.runs.lifecycle import get_run, run_names, runs_to_offer
-from screening.worklist import COUNTED_UP_TO, Filters, worklist_page
+from screening.worklist import Filters, worklist_page
+from screening.worklist.counts import counted_up_to
 from web import current
 from web.filters import checked_body_parts, filters_of
 from web.watching import latest_counts
@@ -38,7 +39,7 @@ def worklist() -> str:
             page=page,
             counts=counts,
             to_read=to_read,
-            is_cut=max(counts.total, to_read) > COUNTED_UP_TO,
+            most=counted_up_to(filters),
             point=operating_point_facts(session, page.checkpoint),
             names=run_names(session, {item.run for item in page.items}),
             cursor=cursor,

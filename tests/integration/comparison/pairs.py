@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from screening.database.engine import Database
+from screening.database.review_tables import Review
 from screening.database.tables import Job, OperatingPointChange, Prediction, Scan
 from screening.runs.lifecycle import open_run
 from tests.integration.test_ledger import NOW, add_checkpoint
@@ -59,6 +60,16 @@ def add_predictions(
             for number, probability in probabilities.items()
         )  # fmt: skip
         return run.id
+
+
+def add_review(database: Database, number: int, verdict: str, reader: str = "rita", *, withdrawn: bool = False) -> None:
+    with database.write() as session:
+        session.add(
+            Review(
+                scan_id=scan_id(number), reader=reader, verdict=verdict, sampled=False, reviewed_at=NOW,
+                withdrawn_at=NOW if withdrawn else None,
+            )
+        )  # fmt: skip
 
 
 def two_checkpoints(database: Database) -> None:

@@ -14,7 +14,7 @@ from screening.comparison.summary import summarise
 from screening.comparison.words import sentences
 from screening.database.engine import Database
 from screening.errors import NotFound, Refused
-from tests.integration.comparison.pairs import add_predictions, scan_id, set_thresholds, two_checkpoints
+from tests.integration.comparison.pairs import add_predictions, add_review, scan_id, set_thresholds, two_checkpoints
 from tests.integration.test_ledger import NOW
 
 SCANS = 300
@@ -144,12 +144,13 @@ def test_on_reviewed_scans_both_are_scored_and_tested(compared: Database) -> Non
     """A truth drawn near the first checkpoint's probabilities; scans that are not compared do not count."""
     before, after = probabilities()
     draw = random.Random(9)
-    verdicts = {scan_id(n): draw.random() < before[n] for n in range(0, SCANS, 2)}
-    reviewed = {n: verdicts[scan_id(n)] for n in range(0, SCANS, 2)}
+    reviewed = {n: draw.random() < before[n] for n in range(0, SCANS, 2)}
+    for number, truth in {**reviewed, 1000: True}.items():
+        add_review(compared, number, "fracture" if truth else "no_fracture")
     with compared.read() as session:
         comparison = open_comparison(session, "one", "two")
-        summary = summarise(session, comparison, {**verdicts, scan_id(1000): True, scan_id(9999): True})
-        listed = {item.scan: item.fractured for item in whole_comparison(session, comparison, verdicts=verdicts)}
+        summary = summarise(session, comparison)
+        listed = {item.scan: item.fractured for item in whole_comparison(session, comparison)}
     assert summary.reviewed == len(reviewed)
     positive = [n for n, truth in reviewed.items() if truth]
     group = summary.sensitivity
@@ -161,7 +162,7 @@ def test_on_reviewed_scans_both_are_scored_and_tested(compared: Database) -> Non
     assert summary.specificity.only_before == sum(before[n] < 0.5 and after[n] >= 0.4 for n in negative)
     low, high = group.before.interval_95
     assert low < (group.before.share or 0) < high
-    assert listed == {scan_id(n): verdicts.get(scan_id(n)) for n in range(SCANS)}
+    assert listed == {scan_id(n): reviewed.get(n) for n in range(SCANS)}
     assert "McNemar" in " ".join(sentences(summary))
 
 

@@ -13,7 +13,7 @@ from screening import audit, checkpoints
 from screening.clock import utc_now
 from screening.database.tables import Prediction
 from tests.bundles import make_random_bundle
-from tests.integration.comparison.pairs import add_predictions, scan_id
+from tests.integration.comparison.pairs import add_predictions, add_review, scan_id
 from tests.integration.web.conftest import Portal
 from tests.integration.web.test_access import sign_in
 
@@ -72,6 +72,26 @@ def test_the_summary_of_the_api(portal: Portal, compared: tuple[str, str]) -> No
     assert sum(row["scans"] for row in summary["bands"]) == 20
     assert summary["sensitivity"]["before"] == {"hits": 0, "scans": 0, "share": None, "interval_95": [0.0, 1.0]}
     assert summary["sentences"][0].startswith("20 scans were screened by both; 20 of them changed")
+
+
+def test_what_readers_decided_is_in_page_api_and_export(portal: Portal, compared: tuple[str, str]) -> None:
+    for number, verdict in ((0, "no_fracture"), (1, "unsure"), (15, "fracture")):
+        add_review(portal.system.database, number, verdict)
+    asked = f"before={compared[0]}&after={compared[1]}"
+    api = portal.api("reader")
+    items = api.get(f"/api/v1/comparisons?{asked}").get_json()["items"]
+    told = {item["scan"]: (item["reviewed"], item["fractured"]) for item in items}
+    assert [told[scan_id(n)] for n in (0, 1, 2, 15)] == [(True, False), (True, None), (False, None), (True, True)]
+    rows = csv.DictReader(io.StringIO(api.get(f"/api/v1/comparisons.csv?{asked}").text))
+    found = {row["scan"]: (row["reviewed"], row["fractured"]) for row in rows}
+    said = [found[scan_id(n)] for n in (0, 1, 2, 15)]
+    assert said == [("True", "False"), ("True", ""), ("False", ""), ("True", "True")]
+    summary = api.get(f"/api/v1/comparisons/summary?{asked}").get_json()
+    assert summary["reviewed"] == 2
+    assert (summary["sensitivity"]["before"]["hits"], summary["sensitivity"]["after"]["hits"]) == (1, 0)
+    page = sign_in(portal, "reader")[0].get(f"/compare?{asked}").text
+    for words in ("Reviewed: no fracture.", "Reviewed: fracture.", "Reviewed: not decided.", "McNemar"):
+        assert words in page
 
 
 @pytest.mark.parametrize(

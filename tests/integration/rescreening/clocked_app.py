@@ -1,4 +1,4 @@
-"""The workers' app with a clock that a test turns: SCREENING_TEST_CLOCK names a file with the seconds to add."""
+"""The workers' app with a clock that a test turns."""
 
 import os
 from dataclasses import replace
@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from screening.clock import utc_now
+from tests.turned_clock import VARIABLE
 from worker.app import app, process
 
 __all__ = ["app"]
 
-_ahead = Path(os.environ["SCREENING_TEST_CLOCK"])
+_ahead = Path(os.environ[VARIABLE])
 
 
 def _clock() -> datetime:

@@ -1,8 +1,6 @@
 """Two nights with the real beat and real workers, time made to pass, and a kill -9 of both in each night."""
 
-import os
-import signal
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,34 +15,9 @@ from screening.rescreening.candidates import nominate
 from screening.rescreening.schedules import Plan, add_schedule
 from tests.bundles import make_random_bundle
 from tests.installation import Installation, installation, phantom_png, wait_until
+from tests.turned_clock import VARIABLE, Clock
 
 SCANS = 60
-
-
-class Clock:
-    """What the worker processes take for the time; read anew from a file whenever they ask."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._ahead = timedelta()
-        self.turn_to(utc_now())
-
-    def turn_to(self, moment: datetime) -> None:
-        self._ahead = moment - utc_now()
-        partial = self._path.with_suffix(".new")
-        partial.write_text(str(self._ahead.total_seconds()))
-        partial.replace(self._path)
-
-    def now(self) -> datetime:
-        return utc_now() + self._ahead
-
-
-def kill_and_start_again(made: Installation, *kinds: str) -> None:
-    for kind in kinds:
-        os.killpg(made.processes[kind].pid, signal.SIGKILL)
-        made.processes[kind].wait()
-    for kind in kinds:
-        made.start(kind)
 
 
 def screened(made: Installation, checkpoint: str) -> int:
@@ -64,7 +37,7 @@ def test_two_nights_with_a_kill_in_each(
 ) -> None:
     clock_file = tmp_path / "clock"
     clock = Clock(clock_file)
-    monkeypatch.setenv("SCREENING_TEST_CLOCK", str(clock_file))
+    monkeypatch.setenv(VARIABLE, str(clock_file))
     # The candidate sees larger renditions, so that the night begins with having them made from the originals.
     bundle = make_random_bundle(tmp_path / "candidate", side=96, seed=7)
     with installation(tmp_path / "data", postgres_url, redis_url, random_bundle, batch_size=2, linger_ms=0) as made:
@@ -88,7 +61,7 @@ def test_two_nights_with_a_kill_in_each(
             add_schedule(session, clock.now(), Plan("nightly", "0 22 * * *", "UTC", "06:00"), "tests")
         clock.turn_to(day.replace(hour=21, minute=59, second=58))
         wait_until(lambda: screened(made, candidate) > 2, 120, "the first night has begun")
-        kill_and_start_again(made, "screen", "beat")
+        made.kill_and_start_again("screen", "beat")
         mark = screened(made, candidate)
         wait_until(lambda: screened(made, candidate) > mark, 120, "the night goes on after the kill")
         clock.turn_to(day + timedelta(hours=18))
@@ -100,7 +73,7 @@ def test_two_nights_with_a_kill_in_each(
         clock.turn_to(day + timedelta(hours=33, minutes=59, seconds=58))
         assert screened(made, candidate) == mark, "nothing is screened by day"
         wait_until(lambda: screened(made, candidate) > mark, 120, "the second night has begun")
-        kill_and_start_again(made, "screen", "beat")
+        made.kill_and_start_again("screen", "beat")
         made.wait_complete(night_run(made)[0], 240)
         wait_until(lambda: len(ended(made)) == 2, 60, "the second firing is closed")
 

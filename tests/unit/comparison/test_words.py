@@ -21,7 +21,7 @@ def summary(
         counts[comparison.kind_of_bands(before, after, False)] += number
     counts["moved"] += moved
     counts["unchanged"] -= moved
-    return Summary(comparison, counts, bands, *only, *reviewed)  # type: ignore[arg-type]
+    return Summary(counts, bands, *only, comparison, *reviewed)  # type: ignore[arg-type]
 
 
 def test_every_kind_of_change_is_named_with_its_direction() -> None:

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from screening.database.tables import Checkpoint
 from screening.inference.bundle import Bundle, read_bundle
 from screening.inference.choice import open_engine
+from screening.watching.drift import card_histogram
+from screening.watching.statistics import BINS
 from tests.unit.training.tiny import TINY, train_tiny
 from training.card import model_card
 from training.cross_validate import keep_outputs, run_fold, summary
@@ -60,6 +63,17 @@ def test_an_exported_bundle_is_read_and_both_engines_serve_it(bundle: Bundle) ->
         said = engine.predict(golden["renditions"])
         tolerance = 2e-2 if form == "int8" else 1e-4
         np.testing.assert_allclose(said.probabilities, golden[f"{form}.probabilities"], atol=tolerance)
+
+
+def test_the_card_brings_the_spread_that_later_weeks_are_compared_with(bundle: Bundle) -> None:
+    for name in bundle.forms:
+        spread = card_histogram(Checkpoint(card=bundle.card, form=name))
+        assert spread is not None
+        assert len(spread) == BINS
+        assert sum(spread) == pytest.approx(1, abs=1e-3)
+        measured = bundle.forms[name].figures["n"]
+        counts = [share * measured for share in spread]
+        assert counts == pytest.approx([round(count) for count in counts], abs=1e-3), "whole scans, each in one bin"
 
 
 def test_points_promise_more_and_flag_more(bundle: Bundle) -> None:
