@@ -68,7 +68,7 @@ def scan(scan_id: str) -> str:
 
 
 def _filters() -> str:
-    """The worklist's filters as they stand in the address: the viewer hands them on and knows nothing of them."""
+    """The worklist's filters as they stand in the address, for the forms and links of this page."""
     query = request.query_string.decode("ascii", "ignore")
     return f"?{query}" if query else ""
 

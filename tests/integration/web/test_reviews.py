@@ -90,9 +90,9 @@ def test_in_the_reading_queue_the_network_speaks_after_the_reader(portal: Portal
 
 def test_verdicts_work_as_plain_forms_and_keep_the_readers_place(portal: Portal, scan: str) -> None:
     browser, csrf = sign_in(portal, "reader")
-    address = f"/scans/{scan}?run=1&band=likely&search=a.png"
+    address = f"/scans/{scan}?band=likely&run=1&search=a.png"
     page = html.unescape(browser.get(address).text)
-    assert 'href="/worklist?run=1&band=likely&search=a.png"' in page
+    assert 'href="/worklist?band=likely&run=1&search=a.png"' in page
     form = re.search(r'action="(/scans/[^"]+/reviews\?[^"]+)"', page)
     assert form
     answer = browser.post(form.group(1), data={"verdict": "poor_quality", "comment": "turned", "csrf_token": csrf})
