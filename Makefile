@@ -4,6 +4,8 @@ PYTHON ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 DATA ?= data
+MINUTES ?= 30
+COUNT ?= 10000
 PYTEST ?=
 
 BIN := .venv/bin
@@ -17,7 +19,7 @@ install = { $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python 
 compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url
 
-.PHONY: help run install test lint format types arrows unit integration screenshots lock clean
+.PHONY: help run install test chaos fuzz lint format types arrows unit integration screenshots lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +38,12 @@ unit: $(TEST) ## Run the unit tests alone [PYTEST="-k name"]
 
 integration: $(TEST) ## Run the integration tests alone (real Redis, PostgreSQL and processes) [PYTEST="-k name"]
 	@exec $(BIN)/python -m pytest tests/integration $(PYTEST)
+
+chaos: $(TEST) ## Hurt a working system at random, check that nothing is lost, write docs/reliability.md [MINUTES=30] [SEED=n]
+	@exec $(BIN)/python -m tests.chaos --minutes "$(MINUTES)" $${SEED:+--seed "$$SEED"}
+
+fuzz: $(TEST) ## Send damaged files to the decoder [COUNT=10000] [SEED=n]
+	@exec $(BIN)/python -m tests.fuzz --count "$(COUNT)" $${SEED:+--seed "$$SEED"}
 
 lint: $(TEST) ## Check style, types and import arrows
 	$(BIN)/ruff check .

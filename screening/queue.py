@@ -19,6 +19,9 @@ log = structlog.get_logger()
 
 WAKE_UPS_WAITING = 16
 """With so many wake-ups in a queue one more would tell its workers nothing."""
+TICKS_EXPIRE_S = 60.0
+"""A tick of beat that waited this long is of no use. Not much shorter, because the clock of beat's machine says when it
+expires and that of the worker's machine whether it has: were they apart by more, no tick would ever be taken."""
 SHORTEST_PAUSE_S = 0.05
 """Wake-ups of one queue within this time become one message."""
 
@@ -66,12 +69,12 @@ def make_celery(redis_url: str, sweep_every_s: float) -> Celery:
             "sweep": {
                 "task": TASKS[QueueName.UPKEEP],
                 "schedule": sweep_every_s,
-                "options": {"queue": QueueName.UPKEEP, "expires": sweep_every_s},
+                "options": {"queue": QueueName.UPKEEP, "expires": max(TICKS_EXPIRE_S, sweep_every_s)},
             },
             "overnight": {
                 "task": OVERNIGHT_TASK,
                 "schedule": sweep_every_s,
-                "options": {"queue": QueueName.UPKEEP, "expires": sweep_every_s},
+                "options": {"queue": QueueName.UPKEEP, "expires": max(TICKS_EXPIRE_S, sweep_every_s)},
             },
         },
         timezone="UTC",

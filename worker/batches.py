@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 LOADING_THREADS = 4
 REFUSED_FOR_S = 60.0
+SMALLER_FOR_S = 600.0
+"""How long batches stay small after one did not fit into the device's memory; others may share the device."""
 
 
 @dataclass
@@ -63,6 +65,7 @@ class BatchLoader:
         self._settings = system.settings
         self._engines = engines
         self._refused: dict[str, Refusal] = {}
+        self._smaller = (self._settings.batch_size, 0.0)
         self._threads = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
 
     @property
@@ -70,12 +73,23 @@ class BatchLoader:
         """Checkpoints that are not served at present, and why."""
         return {key: refusal.reason for key, refusal in dict(self._refused).items() if refusal.holds}
 
+    @property
+    def size(self) -> int:
+        """How many scans a batch may have at present."""
+        size, until = self._smaller
+        return size if time.monotonic() < until else self._settings.batch_size
+
+    def keep_to(self, size: int) -> None:
+        """Claim no larger batches than this for a while, and screen none."""
+        log.warning("batches are smaller for a while", size=size)
+        self._smaller = (size, time.monotonic() + SMALLER_FOR_S)
+
     def warm_up(self, checkpoint_id: str) -> None:
         """Load an engine before the first job asks for it; what cannot be served is noted as refused."""
         try:
             self._engines.get(checkpoint_id)
         except (BundleError, EngineError) as error:
-            self._refuse(checkpoint_id, error)
+            self.refuse(checkpoint_id, error)
 
     def next(self) -> LoadedBatch | None:
         """The next batch, or None where nothing can be screened now."""
@@ -111,7 +125,7 @@ class BatchLoader:
         try:
             return self._load(claim, self._engines.get(claim.checkpoint_id))
         except (BundleError, EngineError) as error:
-            self._refuse(claim.checkpoint_id, error)
+            self.refuse(claim.checkpoint_id, error)
             self.release(claim, tried=False)
             return None
         except StorageError as error:
@@ -123,7 +137,8 @@ class BatchLoader:
             self.release(claim, tried=False)
             raise
 
-    def _refuse(self, checkpoint_id: str, error: Exception) -> None:
+    def refuse(self, checkpoint_id: str, error: Exception) -> None:
+        """Leave this checkpoint to other workers for a while."""
         log.error("checkpoint refused", checkpoint=checkpoint_id, error=str(error))
         self._refused[checkpoint_id] = Refusal(str(error), time.monotonic())
 
@@ -133,7 +148,7 @@ class BatchLoader:
         def claim(session: Session) -> BatchClaim | None:
             now = self._system.clock()
             lease = Lease.new(now, self._settings.lease_s)
-            return claim_batch(session, lease, now, self._settings.batch_size, refused)
+            return claim_batch(session, lease, now, self.size, refused)
 
         self._linger()
         return committed(self._system.database, claim)
@@ -143,7 +158,7 @@ class BatchLoader:
         if self._settings.linger_ms == 0:
             return
         with self._system.database.read() as session:
-            size = self._settings.batch_size
+            size = self.size
             short = 0 < queued_up_to(session, size) < size and waiting_renditions(session)
         if short:
             time.sleep(self._settings.linger_ms / 1000)

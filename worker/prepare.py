@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
-from screening.database.transactions import committed
+from screening.database.transactions import TRIES_TO_RECORD, committed
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import (
     PreparedScan,
@@ -159,7 +159,7 @@ class Preparer:
                 else:
                     record_rejected(session, lease, now, claim.scan_id, claim.spec, outcome.code, outcome.reason)
 
-        committed(self._system.database, record)
+        committed(self._system.database, record, TRIES_TO_RECORD)
         self._system.waker.wake(QueueName.SCREEN)
         rejections = sum(isinstance(item, Rejection) and item.final for item in outcomes)
         self.rejected += rejections

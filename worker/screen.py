@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
-from screening.database.transactions import committed
-from screening.inference.engine import NotFiniteError, Predictions
+from screening.database.transactions import TRIES_TO_RECORD, committed
+from screening.inference.engine import Engine, NotFiniteError, OutOfDeviceMemory, Predictions
 from screening.inference.maps import pack_map
 from screening.ledger.screening import Outcome, fail_scan, record_batch, renew
 from screening.queue import QueueName
@@ -62,6 +64,7 @@ class Screener:
         return {
             **self._engines.details(),
             **self.statistics.as_details(),
+            "batch_size": self._batches.size,
             **({"refused": refused} if refused else {}),
         }
 
@@ -77,7 +80,7 @@ class Screener:
         batch = self._batches.next()
         if batch is None:
             return False
-        if len(batch.claim.scan_ids) >= self._settings.batch_size:
+        if len(batch.claim.scan_ids) >= self._batches.size:
             # More than one batch is waiting: wake another worker, which wakes the next.
             self._system.waker.wake(QueueName.SCREEN)
         handed_back = False
@@ -107,6 +110,11 @@ class Screener:
             committed(self._system.database, lambda session: renew(session, claim.lease, until))
         try:
             predictions = self._predict(batch)
+        except OutOfDeviceMemory as error:
+            # Not even one fits: no scan is to blame, and another worker may have room.
+            self._batches.refuse(claim.checkpoint_id, error)
+            self._batches.release(claim, tried=False)
+            return False
         except Exception:
             # Attempts were counted by the claim: the batch comes back smaller, until the culprit is alone.
             log.exception("batch failed", size=len(batch.scan_ids))
@@ -134,7 +142,7 @@ class Screener:
                 worker=self._name,
             )
 
-        recorded = committed(self._system.database, record)
+        recorded = committed(self._system.database, record, TRIES_TO_RECORD)
         close_runs(self._system)
         self.statistics.batches += 1
         self.statistics.scans += recorded
@@ -146,10 +154,30 @@ class Screener:
         """Answers for what is left of the batch after scans without an answer were ended; None for nothing left."""
         while batch.pictures is not None and len(batch.pictures):
             try:
-                return batch.loaded.engine.predict(batch.pictures)
+                return self._predict_in_parts(batch.loaded.engine, batch.pictures)
             except NotFiniteError as error:
                 self._fail_rows(batch, error.rows)
         return None
+
+    def _predict_in_parts(self, engine: Engine, pictures: NDArray[np.uint8]) -> Predictions:
+        """One part where it fits into the device's memory, else halves, and halves of these, down to single scans."""
+        parts: list[Predictions] = []
+        start = 0
+        while start < len(pictures):
+            part = pictures[start : start + self._batches.size]
+            try:
+                parts.append(engine.predict(part))
+            except OutOfDeviceMemory:
+                if len(part) == 1:
+                    raise
+                self._batches.keep_to(len(part) // 2)
+                continue
+            except NotFiniteError as error:
+                raise NotFiniteError([start + row for row in error.rows]) from None
+            start += len(part)
+        return Predictions(
+            np.concatenate([part.probabilities for part in parts]), np.concatenate([part.maps for part in parts])
+        )
 
     def _fail_rows(self, batch: LoadedBatch, rows: Sequence[int]) -> None:
         def fail(session: Session) -> None:

@@ -1,5 +1,7 @@
 """Upkeep: the sweep, and the wake-ups that it finds to be missing."""
 
+from datetime import timedelta
+
 import structlog
 
 from screening.database.transactions import committed
@@ -13,7 +15,9 @@ log = structlog.get_logger()
 
 def sweep_once(system: System) -> Sweep:
     """Take back expired leases, close finished runs, and wake the workers that have something to do."""
-    found = committed(system.database, lambda session: sweep(session, system.clock(), system.settings.max_attempts))
+    settings = system.settings
+    longest = timedelta(seconds=settings.lease_s)
+    found = committed(system.database, lambda session: sweep(session, system.clock(), settings.max_attempts, longest))
     committed(system.database, lambda session: forget_the_dead(session, system.clock()))
     if found.wake_prepare:
         system.waker.wake(QueueName.PREPARE)

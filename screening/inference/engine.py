@@ -24,6 +24,10 @@ class NotFiniteError(Exception):
         super().__init__(f"the network gave no number for row {named} of the batch; screen the others without it")
 
 
+class OutOfDeviceMemory(Exception):
+    """A batch does not fit into the memory of the device; a smaller one may."""
+
+
 @dataclass(frozen=True)
 class Predictions:
     """What an engine says about a batch, in the batch's order."""
@@ -56,7 +60,8 @@ class Engine(Protocol):
     def predict(self, batch: NDArray[np.uint8]) -> Predictions:
         """Screen (n, side, side) uint8 renditions, n >= 1.
 
-        Raises ValueError for a batch of another shape or type, NotFiniteError when rows have no answer.
+        Raises ValueError for a batch of another shape or type, NotFiniteError when rows have no answer,
+        OutOfDeviceMemory when the batch is too large for the device; then the engine can be used on.
         """
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torchvision.models import resnet18
 
 from screening.inference.bundle import WEIGHTS, Bundle, BundleError
-from screening.inference.engine import Precision, Predictions, check_batch, to_predictions
+from screening.inference.engine import OutOfDeviceMemory, Precision, Predictions, check_batch, to_predictions
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -56,6 +56,15 @@ class TorchEngine:
     def predict(self, batch: NDArray[np.uint8]) -> Predictions:
         """See `Engine.predict`."""
         check_batch(batch, self.side)
+        try:
+            return self._answers(batch)
+        except torch.cuda.OutOfMemoryError as error:
+            reason = str(error)
+        # After the handler, which holds on to what the failed try had allocated.
+        torch.cuda.empty_cache()
+        raise OutOfDeviceMemory(f"{len(batch)} renditions are too many for {self.device}: {reason}")
+
+    def _answers(self, batch: NDArray[np.uint8]) -> Predictions:
         renditions = torch.from_numpy(np.ascontiguousarray(batch)).unsqueeze(1)
         if self._cuda:
             renditions = renditions.pin_memory().to(self._device, non_blocking=True)

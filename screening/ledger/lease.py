@@ -15,6 +15,14 @@ class Lease:
         return cls(secrets.token_hex(16), now + timedelta(seconds=seconds))
 
 
+def after_attempts(size: int, attempts: int) -> int:
+    """How many to claim together of work that was tried so often: a quarter for each attempt, and one at least.
+
+    What ends its worker is so alone after a few attempts, and what was claimed beside it is done.
+    """
+    return max(1, size >> (2 * attempts))
+
+
 SET_ASIDE_CODE = "set_aside"
 
 

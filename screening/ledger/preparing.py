@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from screening.database.states import UNFINISHED, JobState, Lane, RunState, WorkState
 from screening.database.tables import Checkpoint, Job, Rendition, Run, Scan
-from screening.ledger.lease import Lease
+from screening.ledger.lease import Lease, after_attempts
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,23 @@ class PreparedScan:
 def claim_renditions(session: Session, lease: Lease, now: datetime, limit: int) -> list[RenditionClaim]:
     """Claim up to `limit` waiting renditions, the most urgent lane and the least tried first.
 
-    Those of the lane archive wait while every run of that lane is paused, such as outside a schedule's window.
+    Those that were tried before come in smaller numbers (see `after_attempts`), so that one that ends its worker is
+    soon alone. Those of the lane archive wait while every run of that lane is paused, such as outside a schedule's
+    window.
     """
     waiting = (
-        select(Rendition.scan_id, Rendition.spec)
+        select(Rendition.scan_id, Rendition.spec, Rendition.attempts)
         .where(Rendition.state == WorkState.WAITING, Rendition.lane <= _last_open_lane(session))
         .order_by(Rendition.lane, Rendition.attempts, Rendition.queued_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    chosen = session.execute(waiting).all()
-    if not chosen:
+    rows = session.execute(waiting).all()
+    if not rows:
         return []
+    attempts = rows[0].attempts
+    alike = [(row.scan_id, row.spec) for row in rows if row.attempts == attempts]
+    chosen = alike[: after_attempts(limit, attempts)]
     session.execute(
         update(Rendition)
         .where(tuple_(Rendition.scan_id, Rendition.spec).in_(chosen), Rendition.state == WorkState.WAITING)
@@ -65,12 +70,12 @@ def claim_renditions(session: Session, lease: Lease, now: datetime, limit: int) 
             attempts=Rendition.attempts + 1,
         )
     )
-    rows = session.execute(
+    claimed = session.execute(
         select(Rendition.scan_id, Scan.sha256, Rendition.spec, Rendition.attempts)
         .join(Scan, Scan.id == Rendition.scan_id)
         .where(tuple_(Rendition.scan_id, Rendition.spec).in_(chosen), Rendition.lease_token == lease.token)
     )
-    return [RenditionClaim(*row) for row in rows]
+    return [RenditionClaim(*row) for row in claimed]
 
 
 def record_ready(session: Session, lease: Lease, now: datetime, prepared: Sequence[PreparedScan]) -> list[str]:

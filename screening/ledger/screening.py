@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from screening.database.inserting import insert_into
 from screening.database.states import JobState, Lane, RunState
 from screening.database.tables import Job, Prediction, Run
-from screening.ledger.lease import SET_ASIDE_CODE, Lease, set_aside_reason
+from screening.ledger.lease import SET_ASIDE_CODE, Lease, after_attempts, set_aside_reason
 
 RUNS_IN_ONE_BATCH = 8
 _CLAIMABLE_RUNS = (RunState.OPEN, RunState.RUNNING)
@@ -41,8 +41,8 @@ def claim_batch(
 ) -> BatchClaim | None:
     """Claim up to `size` queued jobs of one checkpoint: most urgent lane first, then the oldest run.
 
-    Jobs that were tried before come in smaller batches (a quarter for each attempt), so that one that ends its worker
-    is soon alone and its neighbours are screened. Jobs whose scan this checkpoint has screened in the meantime are
+    Jobs that were tried before come in smaller batches (see `after_attempts`), so that one that ends its worker is soon
+    alone and its neighbours are screened. Jobs whose scan this checkpoint has screened in the meantime are
     recorded at once and not returned; with nothing left to screen the claim is empty but not None. Checkpoints in
     `refused` are left to other workers.
     """
@@ -74,7 +74,7 @@ def claim_batch(
         for row in rows:
             if attempts is None:
                 attempts = row.attempts
-                size = max(1, size >> (2 * attempts))
+                size = after_attempts(size, attempts)
             if row.attempts == attempts and len(chosen) < size:
                 chosen.append((row.id, row.scan_id))
         if len(chosen) >= size:

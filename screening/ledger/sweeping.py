@@ -1,10 +1,10 @@
 """The sweep: takes back expired leases, sets aside what fails again and again, closes finished runs."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import exists, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, exists, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening.database.states import UNFINISHED, JobState, RunState, WorkState
 from screening.database.tables import Container, Job, Rendition, Run
@@ -13,6 +13,8 @@ from screening.ledger.preparing import reject_jobs, waiting_renditions
 from screening.ledger.screening import first_job, queued_up_to, requeue_jobs
 from screening.ledger.unpacking import reject_container_receipt
 
+CLOCKS_APART = timedelta(minutes=5)
+"""How far the clocks of two machines may be apart."""
 _PREPARE_SET_ASIDE = (
     "Reading this file stopped its worker {attempts} times, so it was set aside. "
     "A person must look at it; export it again from its source and send the new file."
@@ -31,11 +33,13 @@ class Sweep:
     wake_screen: bool
 
 
-def sweep(session: Session, now: datetime, max_attempts: int) -> Sweep:
+def sweep(session: Session, now: datetime, max_attempts: int, longest_lease: timedelta = timedelta(hours=1)) -> Sweep:
     """One sweep in one transaction; any number of sweepers may run at once."""
-    containers = _sweep_containers(session, now, max_attempts)
-    renditions = _sweep_renditions(session, now, max_attempts)
-    jobs = requeue_jobs(session, (Job.state == JobState.SCREENING, Job.lease_until < now), max_attempts, now)
+    latest = now + longest_lease + CLOCKS_APART
+    containers = _sweep_containers(session, now, latest, max_attempts)
+    renditions = _sweep_renditions(session, now, latest, max_attempts)
+    is_over = _is_over(Job.lease_until, now, latest)
+    jobs = requeue_jobs(session, (Job.state == JobState.SCREENING, is_over), max_attempts, now)
     return Sweep(
         renditions=renditions,
         jobs=jobs,
@@ -62,10 +66,15 @@ def complete_runs(session: Session, now: datetime) -> int:
     return len(closed)
 
 
-def _sweep_renditions(session: Session, now: datetime, max_attempts: int) -> int:
+def _is_over(until: InstrumentedAttribute[datetime | None], now: datetime, latest: datetime) -> ColumnElement[bool]:
+    """A lease that has ended, or that ends too late to have been given by a clock that is right."""
+    return or_(until < now, until > latest)
+
+
+def _sweep_renditions(session: Session, now: datetime, latest: datetime, max_attempts: int) -> int:
     expired = session.execute(
         select(Rendition)
-        .where(Rendition.state == WorkState.WORKING, Rendition.lease_until < now)
+        .where(Rendition.state == WorkState.WORKING, _is_over(Rendition.lease_until, now, latest))
         .with_for_update(skip_locked=True)
     ).scalars()
     count = 0
@@ -86,10 +95,10 @@ def _sweep_renditions(session: Session, now: datetime, max_attempts: int) -> int
     return count
 
 
-def _sweep_containers(session: Session, now: datetime, max_attempts: int) -> int:
+def _sweep_containers(session: Session, now: datetime, latest: datetime, max_attempts: int) -> int:
     expired = session.execute(
         select(Container)
-        .where(Container.state == WorkState.WORKING, Container.lease_until < now)
+        .where(Container.state == WorkState.WORKING, _is_over(Container.lease_until, now, latest))
         .with_for_update(skip_locked=True)
     ).scalars()
     count = 0

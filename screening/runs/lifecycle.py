@@ -95,10 +95,15 @@ def submit_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
         raise Conflict("run_cancelled", f"Run {run_id} was cancelled. Open a new run.")
     if run.submitted_at is None:
         state = RunState.PAUSED if run.state == RunState.PAUSED else RunState.RUNNING
-        session.execute(
-            update(Run).where(Run.id == run_id, Run.submitted_at.is_(None)).values(submitted_at=now, state=state)
+        first = session.scalar(
+            update(Run)
+            .where(Run.id == run_id, Run.submitted_at.is_(None))
+            .values(submitted_at=now, state=state)
+            .returning(Run.id)
         )
-        audit.record(session, now, actor, "run.submitted", str(run_id))
+        # A client that got no answer asks again, perhaps while its first request is still at work.
+        if first is not None:
+            audit.record(session, now, actor, "run.submitted", str(run_id))
         complete_runs(session, now)
         session.refresh(run)
     return run

@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +35,8 @@ class FolderStorage:
             return
         except FileNotFoundError:
             pass
+        except OSError as error:
+            raise self._trouble(error) from error
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
@@ -49,7 +52,9 @@ class FolderStorage:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            # On a file system that became read-only even this fails.
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise self._trouble(error) from error
 
     def get(self, key: str) -> bytes:
@@ -68,7 +73,10 @@ class FolderStorage:
         return self._path(key).is_file()
 
     def delete(self, key: str) -> None:
-        self._path(key).unlink(missing_ok=True)
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._trouble(error) from error
 
     def delete_unless_fresh(self, key: str, since: datetime) -> bool:
         path = self._path(key)

@@ -36,9 +36,13 @@ class IncomingFile:
         self.size += len(chunk)
 
     def head(self, size: int) -> bytes:
-        self._stream.seek(0)
-        first = self._stream.read(size)
-        self._stream.seek(0, os.SEEK_END)
+        try:
+            # Going back writes what is still buffered, which is where a full disk tells of itself.
+            self._stream.seek(0)
+            first = self._stream.read(size)
+            self._stream.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise self._trouble(error) from error
         return first
 
     def keep(self, key: str) -> None:
@@ -55,10 +59,12 @@ class IncomingFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Closing writes what is still buffered, which fails on a full disk; the file goes away all the same.
+        # Closing writes what is still buffered, which fails on a full disk; the file goes away all the same, unless the
+        # disk takes no change any more. What went wrong was told before.
         with suppress(OSError):
             self._stream.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
     def _trouble(self, error: OSError) -> StorageError:
         return trouble(error, f"{self._path} cannot be written ({error.strerror}); check the free space")

@@ -1,8 +1,10 @@
 """The ledger's promises on both databases: no state change without its lease, nothing lost, nothing twice."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -10,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from screening.database.engine import Database
 from screening.database.tables import (
+    AuditEvent,
     Checkpoint,
     Job,
     OperatingPointChange,
@@ -37,8 +40,9 @@ from screening.ledger.screening import (
     renew,
 )
 from screening.ledger.sweeping import sweep
+from screening.runs import lifecycle
 from screening.runs.admission import StoredFile, admit_scan
-from screening.runs.lifecycle import cancel_run, open_run, pause_run, resume_run, submit_run
+from screening.runs.lifecycle import cancel_run, get_run, open_run, pause_run, resume_run, submit_run
 from screening.runs.progress import progress_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -185,6 +189,18 @@ def test_a_renewed_lease_is_not_swept(ledger: Database) -> None:
     assert record(ledger, batch, LATER) == 2
 
 
+def test_a_lease_that_a_wrong_clock_gave_is_taken_back(ledger: Database) -> None:
+    run = add_run(ledger, 1)
+    prepare_all(ledger)
+    assert claim(ledger, now=NOW + timedelta(hours=3)) is not None
+    with ledger.write() as session:
+        assert sweep(session, NOW, MAX_ATTEMPTS, timedelta(seconds=30)).jobs == 1
+    assert states(ledger, run) == {"queued": 1}
+    assert claim(ledger, now=NOW + timedelta(minutes=4)) is not None
+    with ledger.write() as session:
+        assert sweep(session, NOW, MAX_ATTEMPTS, timedelta(seconds=30)).jobs == 0, "clocks may differ by minutes"
+
+
 def test_what_kills_its_worker_is_soon_alone_and_then_set_aside(ledger: Database) -> None:
     """One poisonous scan among 31 good ones, with a worker that dies on every batch that holds it."""
     run = add_run(ledger, 32)
@@ -212,6 +228,25 @@ def test_what_kills_its_worker_is_soon_alone_and_then_set_aside(ledger: Database
     with ledger.write() as session:
         sweep(session, now, MAX_ATTEMPTS)
         assert session.get_one(Run, run).state == "complete"
+
+
+def test_an_original_that_ends_its_worker_is_soon_alone_and_its_neighbours_are_prepared(ledger: Database) -> None:
+    run = add_run(ledger, 32)
+    poison, now, claimed = f"{7:064x}"[::-1][:32], NOW, []
+    while True:
+        with ledger.write() as session:
+            lease = Lease.new(now, 30)
+            claims = claim_renditions(session, lease, now, 32)
+            if not claims:
+                break
+            claimed.append(len(claims))
+            if poison not in {claim.scan_id for claim in claims}:
+                record_ready(session, lease, now, [ready(claim.scan_id) for claim in claims])
+        now += timedelta(minutes=1)
+        with ledger.write() as session:
+            sweep(session, now, MAX_ATTEMPTS)
+    assert claimed[:2] == [32, 8]
+    assert states(ledger, run) == {"queued": 31, "rejected": 1}
 
 
 def test_a_scan_that_stops_its_decoder_again_and_again_is_set_aside(ledger: Database) -> None:
@@ -340,6 +375,33 @@ def test_runs_complete_only_when_submitted_and_done(ledger: Database) -> None:
         assert sweep(session, NOW, MAX_ATTEMPTS).runs_completed == 0
         assert submit_run(session, NOW, run, "test").state == "complete"
         assert submit_run(session, NOW, run, "test").state == "complete", "submitting twice is no error"
+
+
+def test_two_requests_that_submit_a_run_at_once_are_noted_as_one(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(postgres_url)
+    with database.write() as session:
+        add_checkpoint(session, "one", active=True)
+    run = add_run(database, 1, submit=False)
+    both_have_looked = threading.Barrier(2)
+
+    def look(*arguments: Any, **options: Any) -> Run:
+        found = get_run(*arguments, **options)
+        both_have_looked.wait(20)
+        return found
+
+    def submit(_: int) -> None:
+        with database.write() as session:
+            submit_run(session, NOW, run, "test")
+
+    monkeypatch.setattr(lifecycle, "get_run", look)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(submit, range(2)))
+    with database.read() as session:
+        events = session.scalars(select(AuditEvent.action)).all()
+    database.dispose()
+    assert events.count("run.submitted") == 1
 
 
 def test_progress_counts_add_up(ledger: Database) -> None:

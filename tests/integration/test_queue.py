@@ -56,3 +56,8 @@ def test_nobody_waits_for_a_redis_that_is_away_and_wake_ups_go_on_when_it_is_bac
             return queue_depths(app)["screen"] >= 1
 
         wait_until(woken, 10, "the thread that sends wake-ups is still at work")
+
+
+def test_ticks_of_a_beat_whose_clock_is_late_are_taken_all_the_same() -> None:
+    for entry in make_celery("redis://127.0.0.1:1/0", 1.0).conf.beat_schedule.values():
+        assert entry["options"]["expires"] >= 60

@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import func, select
 
+import worker.batches
 import worker.engines
 from screening.database.tables import Job, Prediction
 from screening.inference.bundle import Bundle, BundleError
-from screening.inference.engine import NotFiniteError, Precision, Predictions
+from screening.inference.engine import NotFiniteError, OutOfDeviceMemory, Precision, Predictions
 from screening.inference.selfcheck import SelfCheck
 from screening.ledger.sweeping import sweep
 from screening.radiographs.limits import DecodeLimits
@@ -116,6 +117,56 @@ def test_a_scan_that_breaks_its_batch_is_found_and_set_aside(
     with prepared.system.database.read() as session:
         failed = session.scalars(select(Job).where(Job.state == "failed")).one()
     assert failed.problem_code == "set_aside"
+
+
+class SmallDevice:
+    """Trouble of a device on which so many scans fit at a time and no more."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def __call__(self, batch: NDArray[np.uint8]) -> None:
+        if len(batch) > self.room:
+            raise OutOfDeviceMemory(f"CUDA out of memory: {len(batch)}")
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_batches_stay_small_for_a_while(
+    prepared: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screener, engine = screener_with(monkeypatch, prepared, SmallDevice(5))
+    screener.screen_slice(lambda: False)
+    assert engine.batches == [16, 8, 4, 4, 4, 4]
+    assert states(prepared) == {"screened": 16}
+    with prepared.system.database.read() as session:
+        assert set(session.scalars(select(Job.attempts))) == {1}, "the machine is to blame, and no scan"
+    assert screener.details()["batch_size"] == 4
+
+    run = prepared.open_run()
+    for seed in range(20, 26):
+        prepared.upload(run, f"{seed}.png", phantom_png(seed))
+    preparer = Preparer(prepared.system, DecodeLimits(), children=1)
+    preparer.prepare_slice(lambda: False)
+    preparer.close()
+    engine.batches.clear()
+    screen_all(screener)
+    assert engine.batches == [4, 2]
+    monkeypatch.setattr(worker.batches, "SMALLER_FOR_S", 0.0)
+    screener._batches.keep_to(4)
+    assert screener.details()["batch_size"] == 16, "larger batches are tried again after a while"
+
+
+def test_a_device_without_room_for_one_scan_is_no_scans_fault(
+    prepared: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screener, engine = screener_with(monkeypatch, prepared, SmallDevice(0))
+    assert screener.screen_slice(lambda: False) is True
+    assert engine.batches[:5] == [16, 8, 4, 2, 1]
+    assert "out of memory" in str(screener.details()["refused"])
+    assert screener.screen_slice(lambda: False) is False, "it is left to other workers for a while"
+    screener.close()
+    assert states(prepared) == {"queued": 16}
+    with prepared.system.database.read() as session:
+        assert set(session.scalars(select(Job.attempts))) == {0}
 
 
 def phantom_brightness(made: Installation) -> int:

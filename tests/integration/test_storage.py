@@ -138,3 +138,32 @@ def test_a_full_disk_is_told_apart_from_other_trouble(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(StorageFull, match="check space"):
         storage.put("renditions/x", b"1")
+
+
+def test_a_disk_that_is_full_is_told_as_trouble_of_the_storage(tmp_path: Path) -> None:
+    # /dev/full takes nothing; what is still buffered is written when the beginning is looked at.
+    incoming = open_storage(f"file://{tmp_path}").receive()
+    incoming._stream.close()
+    with Path("/dev/full").open("r+b") as full, pytest.raises(StorageError, match="No space left"), incoming:
+        incoming._stream = full
+        incoming.write(b"a few bytes")
+        incoming.head(4)
+
+
+def test_a_disk_that_takes_no_change_any_more_is_told_as_trouble_of_the_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    storage = open_storage(f"file://{tmp_path}")
+    storage.put("some/object", b"old")
+    incoming = storage.receive()
+    for name in ("write_bytes", "unlink", "mkdir", "replace"):
+        monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(StorageError, match="Read-only"):
+        storage.put("some/object", b"new")
+    with pytest.raises(StorageError, match="Read-only"), incoming:
+        incoming.write(b"a few bytes")
+        incoming.keep(original_key(incoming.sha256))
+    assert storage.get("some/object") == b"old"

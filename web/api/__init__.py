@@ -4,11 +4,14 @@ from flask import Flask
 from flask_smorest import Api, Blueprint
 
 from web.api import checkpoints, comparisons, files, holds, reviews, runs, scans, schedules, status, worklist
+from web.api.errors import ErrorResponses
 
 PREFIX = "/api/v1"
 
 
 class _Api(Api):
+    DEFAULT_ERROR_RESPONSE_NAME = None  # Each operation names its errors, see web.api.errors.
+
     def _register_error_handlers(self) -> None:
         """Errors are answered by web.problems, for the API as for the pages."""
 
@@ -29,7 +32,7 @@ def register_api(app: Flask) -> None:
             "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
         },
     )
-    api = _Api(app)
+    api = _Api(app, spec_kwargs={"extra_plugins": [ErrorResponses()]})
     blueprints: list[Blueprint] = [
         runs.blueprint,
         files.blueprint,

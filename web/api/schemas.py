@@ -52,6 +52,11 @@ class Problem(Schema):
     status = fields.Integer()
     detail = fields.String(metadata={"description": "A sentence for people: what is wrong and what to do."})
     code = fields.String(metadata={"description": "Stable, for programs."})
+    errors = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={"description": "Only where values are not valid: what is wrong with each."},
+    )
 
 
 class NewRun(Lenient):
