@@ -8,7 +8,7 @@ from screening import checkpoints, scans
 from screening.database.states import WorkState
 from screening.errors import Conflict
 from screening.reviews import holds, verdicts
-from screening.worklist import neighbours
+from screening.worklist import Filters, neighbours
 from web import current
 from web.access import needs_role
 from web.api.reviews import decide, take_back
@@ -30,7 +30,7 @@ RENEWALS_PER_HOLD = 3
 @blueprint.get("/<string:scan_id>")
 def scan(scan_id: str) -> str:
     system, reader = current.system(), current.identity().name
-    now = system.clock()
+    now, wanted = system.clock(), filters_of(request.args)
     with system.database.read() as session:
         found = scans.get_scan(session, scan_id)
         predictions = scans.predictions_of(session, scan_id)
@@ -41,6 +41,7 @@ def scan(scan_id: str) -> str:
         point = checkpoints.operating_point_facts(session, main.checkpoint) if main else None
         reviews, kept_back = verdicts.seen_by(verdicts.reviews_of(session, scan_id), reader)
         held = holds.holder(session, now, scan_id)
+    own = next((review for review in reviews if review.reader == reader), None)
     return render_template(
         "scan.html",
         scan=found,
@@ -51,7 +52,7 @@ def scan(scan_id: str) -> str:
         problem=next((job.problem for job in jobs if job.problem), None),
         jobs=jobs,
         views=views,
-        own=next((review for review in reviews if review.reader == reader), None),
+        own=own,
         others=[review for review in reviews if review.reader != reader],
         kept_back=kept_back,
         held=held if held and held.reader != reader else None,
@@ -59,12 +60,15 @@ def scan(scan_id: str) -> str:
         renew_s=system.settings.hold_s / RENEWALS_PER_HOLD,
         verdict_words=VERDICT_WORDS,
         filters=_filters(),
-        steps=_steps(scan_id),
+        queue=wanted.to_read,
+        # Before the reader has decided, so that the sample measures what readers see and not what they were told.
+        folded=wanted.to_read and own is None,
+        steps=_steps(scan_id, wanted),
     )
 
 
 def _filters() -> str:
-    """The worklist's filters as they stand in the address: the viewer hands them on and knows nothing of them."""
+    """The worklist's filters as they stand in the address, for the forms and links of this page."""
     query = request.query_string.decode("ascii", "ignore")
     return f"?{query}" if query else ""
 
@@ -90,9 +94,9 @@ def _back(scan_id: str) -> Response:
     return redirect(url_for("scan-pages.scan", scan_id=scan_id) + _filters())  # type: ignore[return-value]
 
 
-def _steps(scan_id: str) -> dict[str, str]:
-    """Addresses of the scans around this one in the worklist, under the filters of this address, and of the list."""
-    system, filters = current.system(), filters_of(request.args)
+def _steps(scan_id: str, filters: Filters) -> dict[str, str]:
+    """Addresses of the scans around this one in the worklist, under these filters, and of the list."""
+    system = current.system()
     query: dict[str, Any] = dict(filters.query())
     steps = {"back": url_for("worklist-pages.worklist", **query)}
     with system.database.read() as session:

@@ -13,7 +13,7 @@ from screening.errors import NotFound
 from screening.reviews.holds import holder, holders, release, take
 from screening.runs.lifecycle import open_run
 from tests.integration.test_ledger import NOW, add_checkpoint
-from tests.integration.test_worklist import add_screened, scan_hash
+from tests.integration.worklist.test_pages import add_screened, scan_hash
 
 SCAN, OTHER = scan_hash(1)[:32], scan_hash(2)[:32]
 LATER = NOW + timedelta(seconds=40)

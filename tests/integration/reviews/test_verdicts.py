@@ -14,7 +14,7 @@ from screening.errors import Conflict, NotFound, Refused
 from screening.reviews.verdicts import record, reviews_of, seen_by, withdraw
 from screening.runs.lifecycle import open_run
 from tests.integration.test_ledger import NOW, add_checkpoint
-from tests.integration.test_worklist import add_rejected, add_screened, scan_hash
+from tests.integration.worklist.test_pages import add_rejected, add_screened, scan_hash
 
 FLAGGED, UNFLAGGED, UNSCREENED = (scan_hash(number)[:32] for number in (1, 2, 3))
 

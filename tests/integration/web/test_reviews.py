@@ -80,11 +80,19 @@ def test_a_hold_is_seen_by_others_and_ends_with_the_verdict(portal: Portal, scan
     assert second.get(path).get_json()["reader"] is None
 
 
+def test_in_the_reading_queue_the_network_speaks_after_the_reader(portal: Portal, scan: str) -> None:
+    browser, _ = sign_in(portal, "reader")
+    assert '<div id="verdict">' in browser.get(f"/scans/{scan}").text
+    assert '<details id="verdict">' in browser.get(f"/scans/{scan}?view=to_read").text
+    portal.api("reader").post(f"/api/v1/scans/{scan}/reviews", {"verdict": "unsure"})
+    assert '<div id="verdict">' in browser.get(f"/scans/{scan}?view=to_read").text
+
+
 def test_verdicts_work_as_plain_forms_and_keep_the_readers_place(portal: Portal, scan: str) -> None:
     browser, csrf = sign_in(portal, "reader")
-    address = f"/scans/{scan}?run=1&band=likely&view=to_read&q=a+b"
+    address = f"/scans/{scan}?band=likely&run=1&search=a.png"
     page = html.unescape(browser.get(address).text)
-    assert 'href="/worklist?run=1&band=likely&view=to_read&q=a+b"' in page
+    assert 'href="/worklist?band=likely&run=1&search=a.png"' in page
     form = re.search(r'action="(/scans/[^"]+/reviews\?[^"]+)"', page)
     assert form
     answer = browser.post(form.group(1), data={"verdict": "poor_quality", "comment": "turned", "csrf_token": csrf})

@@ -1,9 +1,4 @@
-// The list: its order, which the viewer follows to the next scan and back; the map over a thumbnail while a row is pointed
-// at or has the focus; and addresses without empty filters.
-
-const links = [...document.querySelectorAll("#work a.open")].map((link) => link.getAttribute("href"));
-const more = document.querySelector('a[rel="next"]')?.getAttribute("href") ?? null;
-sessionStorage.setItem("worklist", JSON.stringify({ links, back: location.pathname + location.search, more }));
+// The list: the map over a thumbnail while a row is pointed at or has the focus, and addresses without empty filters.
 
 const list = document.getElementById("work");
 

@@ -4,12 +4,11 @@ import { localTimes } from "../times.js";
 import { fetchThese, open } from "./ahead.js";
 import { hold } from "./hold.js";
 import { onKeys } from "./keys.js";
-import { loadMore, placeOf } from "./list.js";
 import { mountPicture } from "./mount.js";
 import { decide, withdraw } from "./server.js";
 import { say, undoable } from "./said.js";
+import { nextStep, stepTo } from "./steps.js";
 
-const AHEAD = 2;
 const help = document.getElementById("help");
 // Read out where the page is swapped under a screen reader.
 const arrived = document.getElementById("arrived");
@@ -44,43 +43,7 @@ function mount() {
       step();
     });
   }
-  showPlace();
-}
-
-// The address that a step leads to: as the list has it that the reader came from, or as the server looked it up.
-function stepTo(id) {
-  return document.getElementById(id).getAttribute("href");
-}
-
-// Where the scan stands in the list, and what lies around it; asks for the list's next page before it is needed.
-async function showPlace() {
-  const path = location.pathname;
-  const draw = () => {
-    if (location.pathname !== path) return null;
-    const root = document.getElementById("viewer");
-    const place = placeOf(path);
-    if (!place) {
-      fetchThese([stepTo("next"), root.dataset.after].filter(Boolean));
-      return null;
-    }
-    for (const [id, href] of [["previous", place.previous], ["next", place.ahead[0]]]) {
-      const link = root.querySelector(`#${id}`);
-      link.hidden = !href;
-      if (href) link.href = href;
-      else link.removeAttribute("href");
-    }
-    root.querySelector("#back").href = place.back;
-    const number = place.number ? ` ${place.number} of` : "";
-    root.querySelector("#place").textContent = `${number} ${place.total}${place.open ? "+" : ""}`;
-    fetchThese(place.ahead.slice(0, AHEAD));
-    return place;
-  };
-  const place = draw();
-  if (place && place.open && place.ahead.length < AHEAD + 1) {
-    // Without its next page the list ends here, and the reader goes back to it.
-    await loadMore().catch(() => {});
-    draw();
-  }
+  fetchThese([stepTo("next"), root.dataset.after].filter(Boolean));
 }
 
 async function go(href, { push = true } = {}) {
@@ -96,14 +59,15 @@ async function go(href, { push = true } = {}) {
     leave();
     shown?.dispose();
     const focused = document.activeElement?.id;
-    if (push) history.pushState(null, "", href);
+    if (push) history.pushState({ depth: depth() + 1 }, "", href);
     document.title = found.title;
     former.replaceWith(document.adoptNode(fresh));
     const theme = document.querySelector('.me input[name="next"]');
     if (theme) theme.value = location.pathname + location.search;
     localTimes(fresh);
     mount();
-    arrived.textContent = [fresh.dataset.name, fresh.querySelector("#verdict .band")?.textContent].filter(Boolean).join(", ");
+    const band = fresh.querySelector("div#verdict .band")?.textContent;
+    arrived.textContent = band ? `${fresh.dataset.name}, ${band}` : fresh.dataset.name;
     if (focused) document.getElementById(focused)?.focus();
   } catch (error) {
     say(error.message);
@@ -113,14 +77,31 @@ async function go(href, { push = true } = {}) {
   }
 }
 
-function next() {
-  const href = stepTo("next");
-  if (href) go(href);
+// How many scans this tab has come from inside the viewer: so many steps back are its own way, whatever the list says now.
+const depth = () => history.state?.depth ?? 0;
+
+// Whether there was a next scan to go to.
+async function next() {
+  if (busy) return false;
+  busy = true;
+  let href;
+  try {
+    href = await nextStep();
+  } catch (error) {
+    say(error.message);
+    return true;
+  } finally {
+    busy = false;
+  }
+  if (!href) return false;
+  await go(href);
+  return true;
 }
 
 function previous() {
   const href = stepTo("previous");
-  if (href) go(href);
+  if (depth() > 0) history.back();
+  else if (href) go(href);
 }
 
 async function judge(verdict) {
@@ -142,9 +123,9 @@ async function judge(verdict) {
     busy = false;
   }
   say(`${word}: ${name}.`, { scan, review: review.id, href: at });
-  const following = stepTo("next");
-  await go(following ?? at, { push: Boolean(following) });
-  if (!following && placeOf(location.pathname)) say(`${word}: ${name}. It was the last of this list.`);
+  if (await next()) return;
+  await go(at, { push: false });
+  say(`${word}: ${name}. Nothing follows in this list.`);
 }
 
 async function undo() {
@@ -159,6 +140,12 @@ async function undo() {
   await go(last.href, { push: last.href !== at });
 }
 
+// In the reading queue what the network said is folded until it is asked for.
+function unfold() {
+  const folded = document.querySelector("details#verdict");
+  if (folded) folded.open = !folded.open;
+}
+
 const verdictKeys = { f: "fracture", n: "no_fracture", u: "unsure", q: "poor_quality" };
 const deeds = Object.fromEntries(Object.entries(verdictKeys).map(([key, verdict]) => [key, () => judge(verdict)]));
 
@@ -167,9 +154,9 @@ onKeys(
     ...deeds,
     z: undo,
     c: () => document.getElementById("comment").focus(),
-    j: next,
+    j: () => void next(),
     k: previous,
-    arrowright: () => shown?.arrow(1, 0) || next(),
+    arrowright: () => shown?.arrow(1, 0) || void next(),
     arrowleft: () => shown?.arrow(-1, 0) || previous(),
     arrowup: () => shown?.arrow(0, -1),
     arrowdown: () => shown?.arrow(0, 1),
@@ -186,6 +173,7 @@ onKeys(
     "-": () => shown?.smaller(),
     0: () => shown?.whole(),
     1: () => shown?.actual(),
+    p: unfold,
     "?": () => help.showModal(),
     escape: () => shown?.leaveMode() || location.assign(document.getElementById("back").href),
   },
