@@ -10,7 +10,8 @@ from sqlalchemy import delete, select
 from screening.clock import utc_now
 from screening.database.review_tables import Hold, Review
 from tests.browser.conftest import Live, Watched
-from tests.browser.test_portal import PATIENCE_MS, STICKS_OUT, upload
+from tests.browser.pages import STICKS_OUT
+from tests.browser.test_portal import PATIENCE_MS, upload
 from tests.installation import phantom_png
 
 
