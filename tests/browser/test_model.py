@@ -5,11 +5,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Live, Watched
-from tests.browser.test_portal import STICKS_OUT
+from tests.browser.pages import STICKS_OUT
+from tests.browser.test_worklist import screened
 
 
 def test_the_slider_puts_another_threshold_in_force_with_a_reason(live: Live, watched: Watched) -> None:
     page = watched.page
+    screened(live, watched, "for the slider", 7500)
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto(f"{live.url}/model")
     slider = page.locator("#choice-range")
@@ -30,7 +32,7 @@ def test_the_slider_puts_another_threshold_in_force_with_a_reason(live: Live, wa
     page.get_by_role("button", name="Put in force").click()
     expect(page.get_by_role("status")).to_contain_text("in force now")
     assert page.locator("#threshold").input_value() == chosen
-    page.goto(f"{live.url}/system")
+    page.goto(f"{live.url}/system/audit")
     expect(page.locator("main")).to_contain_text("a trial of the slider")
     # The other tests of this session go on with the threshold that they know.
     page.goto(f"{live.url}/model")

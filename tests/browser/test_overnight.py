@@ -8,7 +8,8 @@ from screening import checkpoints
 from screening.clock import utc_now
 from screening.rescreening.candidates import nominate, withdraw
 from tests.browser.conftest import Live, Watched
-from tests.browser.test_portal import PATIENCE_MS, STICKS_OUT, upload
+from tests.browser.pages import STICKS_OUT
+from tests.browser.test_portal import PATIENCE_MS, upload
 from tests.bundles import make_random_bundle
 from tests.installation import phantom_png, wait_until
 
