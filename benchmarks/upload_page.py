@@ -77,7 +77,7 @@ def upload(page: Page, served: Portal, folder: Path, seconds: float) -> None:
         largest = max(largest, heap())
     print(
         f"after {time.monotonic() - begun:.0f} s: {page.inner_text('#done')}, {page.inner_text('#speed')}; longest "
-        f"task {page.evaluate('longest()'):.0f} ms, {page.evaluate('over()')} over 200 ms; heap {largest:.1f} MB at most"
+        f"task {page.evaluate('longest()'):.0f} ms, {page.evaluate('over()')} over 200 ms; heap {largest:.1f} MB"
     )
 
 
