@@ -43,7 +43,8 @@ PHONE = {"width": 390, "height": 844}
 ON_A_PHONE = ("worklist-pages.worklist", "scan-pages.scan", "runs-pages.run")
 QUALITY = 72
 PATIENCE_S = 600
-HALF_DONE = 0.4
+HALF_DONE = 0.15
+"""Batches that are under way when the run is paused are finished, so it is paused early."""
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def done(system: System, run: int) -> float:
 
 def furnish(system: System, data: Path, count: int) -> int:
     """Runs and a schedule; returns the run that stands half-way."""
-    pictures = sorted(data.glob("*.jpg"))[: 2 * count]
+    pictures = sorted(data.glob("*.jpg"))[: 3 * count]
     damaged = sorted((data.parent / "damaged").glob("*.jpg"))[:2]
     first = send(system, "Ward 7, archive 2024", [*pictures[:count], *damaged])
     wait_for(lambda: done(system, first) == 1, "the first run complete")

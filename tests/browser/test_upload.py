@@ -95,18 +95,8 @@ def test_an_upload_is_broken_off_and_gone_on_with(live: Live, watched: Watched, 
     run = int(page.url.rsplit("/", 1)[1])
     assert made.progress(run).total == REAL_FILES
 
-    # The page goes on by itself: nobody reloads it.
-    loads: list[str] = []
-    page.on("load", lambda _: loads.append(page.url))
-    seen = int(page.locator("#status").get_attribute("data-screened") or 0)
-    page.wait_for_function(
-        "seen => Number(document.getElementById('status').dataset.screened) > seen", arg=seen, timeout=LONG_MS
-    )
-    expect(page).to_have_title(re.compile(r"^\d+% · Archive of Ward 7$|^Archive of Ward 7$"))
-    assert loads == []
 
-
-def test_a_page_that_nothing_moves_on_asks_less_often_and_keeps_the_focus(live: Live, watched: Watched) -> None:
+def test_a_status_moves_without_a_reload_and_keeps_the_focus(live: Live, watched: Watched) -> None:
     page, made = watched.page, live.installation
     run = made.open_run("nothing comes")
     page.goto(f"{live.url}/runs/{run}")
@@ -118,10 +108,14 @@ def test_a_page_that_nothing_moves_on_asks_less_often_and_keeps_the_focus(live: 
     with page.expect_response(lambda answer: answer.url.endswith("/status"), timeout=PATIENCE_MS):
         pass
     assert page.locator("#status").get_attribute("data-same") == "yes", "what did not change is not replaced"
+    loads: list[str] = []
+    page.on("load", lambda _: loads.append(page.url))
     made.upload(run, "one.png", phantom_png(8100))
     expect(page.locator("#status")).to_contain_text("1 of 1 screened", timeout=PATIENCE_MS)
     assert page.locator("#status").get_attribute("data-same") is None
     assert page.evaluate("document.activeElement.id") == "pause"
+    expect(page).to_have_title("100% · nothing comes")
+    assert loads == []
 
 
 def test_a_dropped_folder_is_walked_and_what_cannot_be_read_is_listed(live: Live, watched: Watched) -> None:

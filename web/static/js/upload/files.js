@@ -11,24 +11,24 @@ export function chosen(list) {
     .map((file) => ({ name: file.webkitRelativePath || file.name, file }));
 }
 
-// `found` is called with some files at a time, so that a folder of thousands shows up at once. What the browser cannot
+// `found` is called, and waited for, with some files at a time, so that a folder of thousands shows up at once. What the browser cannot
 // read is among them with a `problem` and no file: nothing is left out in silence.
 export async function dropped(transfer, found) {
   // Entries must be taken before the first wait: the browser empties the list when the event is over.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) {
-    found(chosen(transfer.files));
+    await found(chosen(transfer.files));
     return;
   }
   let batch = [];
   for await (const one of walk(entries, "")) {
     batch.push(one);
     if (batch.length === AT_ONCE) {
-      found(batch);
+      await found(batch);
       batch = [];
     }
   }
-  if (batch.length) found(batch);
+  if (batch.length) await found(batch);
 }
 
 async function* walk(entries, folder) {

@@ -11,8 +11,8 @@ export function makeHasher() {
     waiting.get(data.id)(data.sha256);
     waiting.delete(data.id);
   };
-  return (file) => {
-    if (file.size > LARGEST) return Promise.resolve(null);
+  return (file, size) => {
+    if (size > LARGEST) return Promise.resolve(null);
     return new Promise((resolve) => {
       const id = nextId++;
       waiting.set(id, resolve);

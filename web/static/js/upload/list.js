@@ -66,10 +66,10 @@ function fill(row, item) {
   if (name.textContent !== item.name) {
     name.textContent = item.name;
     name.title = item.name;
-    size.textContent = item.file ? readableSize(item.file.size) : "";
+    size.textContent = item.file ? readableSize(item.size) : "";
   }
   let words = WORDS[item.state];
-  if (item.state === "sending" && item.file.size) words += ` ${Math.floor((100 * item.sent) / item.file.size)}%`;
+  if (item.state === "sending" && item.size) words += ` ${Math.floor((100 * item.sent) / item.size)}%`;
   if (item.reason && item.state !== "duplicate") words += `: ${item.reason}`;
   state.textContent = words;
   state.title = item.reason ?? "";

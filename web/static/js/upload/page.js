@@ -8,6 +8,7 @@ import { makeQueue } from "./queue.js";
 import { makeSpeed } from "./speed.js";
 
 const SHOWN_EVERY_MS = 250;
+const SLICE_MS = 20;
 
 const at = (id) => document.getElementById(id);
 const page = at("upload");
@@ -19,16 +20,31 @@ const queue = makeQueue(items, refresh);
 const speed = makeSpeed();
 
 let run = page.dataset.run ? Number(page.dataset.run) : null;
-let looking = 0; // dropped folders that are still being walked
+let looking = 0; // folders that are still being walked, and lists that are still being read
 let started = false;
 let submitted = false;
 let lastShown = 0;
 let timer = null;
 
-function add(files) {
+// A browser may ask another process for the size of each file, so thousands are listed in short slices, and each is asked
+// for its size only once.
+async function add(files) {
+  looking++;
+  let until = performance.now() + SLICE_MS;
   for (const { name, file, problem } of files) {
-    items.push({ name, file, sent: 0, sha256: null, reason: problem ?? null, state: file ? "waiting" : "broken" });
+    const [size, state] = file ? [file.size, "waiting"] : [0, "broken"];
+    items.push({ name, file, size, sent: 0, sha256: null, reason: problem ?? null, state });
+    if (performance.now() > until) {
+      listed();
+      await new Promise((resolve) => setTimeout(resolve));
+      until = performance.now() + SLICE_MS;
+    }
   }
+  looking--;
+  listed();
+}
+
+function listed() {
   at("list").hidden = at("totals").hidden = items.length === 0;
   at("start").disabled = items.length === 0;
   queue.added();
@@ -47,7 +63,7 @@ function count() {
   const counts = { accepted: 0, duplicate: 0, rejected: 0, broken: 0 };
   let [bytes, handled, done] = [0, 0, 0];
   for (const item of items) {
-    bytes += item.file?.size ?? 0;
+    bytes += item.size;
     handled += item.sent;
     if (item.state in counts) {
       counts[item.state]++;

@@ -25,7 +25,7 @@ export function makeQueue(items, changed) {
   function settle(item, state, reason) {
     item.state = state;
     item.reason = reason ?? null;
-    item.sent = item.file.size;
+    item.sent = item.size;
     changed();
   }
 
@@ -39,7 +39,7 @@ export function makeQueue(items, changed) {
       const group = next.filter((item) => item.file);
       for (const item of group) {
         item.state = "checking";
-        item.sha256 = await hash(item.file);
+        item.sha256 = await hash(item.file, item.size);
       }
       changed();
       toSend.push(...(await withoutKnown(group)));
@@ -92,7 +92,7 @@ export function makeQueue(items, changed) {
       try {
         item.sent = 0;
         const receipt = await send(run, item.name, item.file, (loaded) => {
-          const sent = Math.min(loaded, item.file.size);
+          const sent = Math.min(loaded, item.size);
           bytesSent += Math.max(0, sent - item.sent);
           item.sent = sent;
           changed();
