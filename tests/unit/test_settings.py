@@ -37,6 +37,7 @@ def test_a_public_address_needs_a_secret_of_its_own(monkeypatch: pytest.MonkeyPa
 
 def test_pairs_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "SCREENING_SLICE_S" in refused(monkeypatch, slice_s="50", lease_s="20")
+    assert "SCREENING_QUOTA_MB" in refused(monkeypatch, slice_s="5", quota_mb="10", max_file_mb="20")
 
 
 @pytest.mark.parametrize(
