@@ -3,7 +3,6 @@
 import errno
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +11,7 @@ from random import Random
 
 from tests.chaos.load import Load
 from tests.chaos.stand import Stand
+from tests.installation import wait_until
 
 WORKERS = ("-Q prepare", "-Q screen", "-Q upkeep")
 BEAT = "worker.app beat"
@@ -214,14 +214,10 @@ def fill_disk(scene: Scene) -> int:
 
 def refuse_writes(scene: Scene) -> int:
     """The storage is mounted read-only, as after an error of a disk."""
-    mounted = str(scene.stand.objects)
-    done = subprocess.run(["mount", "-o", "remount,ro", mounted], capture_output=True, check=False)
     # It is busy while a file is open for writing.
-    if done.returncode != 0:
-        time.sleep(0.2)
-        subprocess.run(["mount", "-o", "remount,ro", mounted], capture_output=True, check=False)
+    wait_until(lambda: scene.stand.remount("ro"), 10, "the storage is read-only")
     scene.hold(2, 4)
-    subprocess.run(["mount", "-o", "remount,rw", mounted], capture_output=True, check=True)
+    scene.stand.remount("rw")
     return 0
 
 

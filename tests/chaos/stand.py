@@ -175,6 +175,11 @@ class Stand:
     def is_ready(self) -> bool:
         return why_not_ready("127.0.0.1", self.up.port) is None
 
+    def remount(self, mode: str) -> bool:
+        """Let the small file system of the storage take changes, `rw`, or none, `ro`. False while that cannot be."""
+        command = ["mount", "-o", f"remount,{mode}", str(self.objects)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
     def heal(self) -> None:
         """Take every fault back that lasts, whatever happened in between."""
         for proxy in (self.redis_network, self.postgres_network):
@@ -182,6 +187,8 @@ class Stand:
                 proxy.mend()
         for name in ("clock", "slow"):
             self.tell(name, 0)
+        if self.storage_is_small:
+            self.remount("rw")
         (self.objects / "ballast").unlink(missing_ok=True)
         if self.up.process is None or self.up.process.poll() is not None:
             self.up.start()
