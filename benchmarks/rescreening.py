@@ -176,7 +176,7 @@ def in_turns(made: Installation, candidate: str) -> float:
         bare, bare_cpu = bare + time.perf_counter() - start, bare_cpu + time.process_time() - cpu_start
         done += len(rows)
         print(
-            f"{done:,} scans from renditions: {done / wall:.1f}/s re-screened, {done / bare:.1f}/s the bare engine, "
+            f"{done:,} scans from renditions: {done / wall:.1f}/s re-screened, {done / bare:.1f}/s by the bare engine: "
             f"{100 * (wall / bare - 1):+.1f}% time; CPU {1000 * cpu / done:.1f} and {1000 * bare_cpu / done:.1f} ms"
         )
     screener.close()

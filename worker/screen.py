@@ -1,8 +1,8 @@
-"""Screening: batches claimed from the ledger, renditions loaded ahead of the engine, outcomes recorded at once."""
+"""Screening: batches claimed and loaded ahead of the engine, and recorded while it is at work on the next one."""
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -56,6 +56,8 @@ class Screener:
         self._engines = Engines(system, engine_threads)
         self._batches = BatchLoader(system, self._engines)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="claim")
+        self._recorder = ThreadPoolExecutor(1, thread_name_prefix="record")
+        self._recording: Future[None] | None = None
         self.statistics = ScreenStatistics()
 
     def details(self) -> dict[str, object]:
@@ -92,19 +94,22 @@ class Screener:
             finally:
                 batch = following.result() if following else None
             if last:
+                self._wait_until_recorded()
                 return True
+        self._wait_until_recorded()
         return handed_back
 
     def close(self) -> None:
         self._ahead.shutdown()
+        self._recorder.shutdown()
         self._batches.close()
 
     def _screen(self, batch: LoadedBatch) -> bool:
-        """Screen one batch and record it; False where it was handed back to be tried in smaller ones."""
+        """Screen one batch and have it recorded; False where it was handed back to be tried in smaller ones."""
         if batch.pictures is None:
             return True
         started = time.monotonic()
-        claim, loaded = batch.claim, batch.loaded
+        claim = batch.claim
         if (claim.lease.until - self._system.clock()).total_seconds() < self._settings.lease_s / 2:
             until = self._system.clock() + timedelta(seconds=self._settings.lease_s)
             committed(self._system.database, lambda session: renew(session, claim.lease, until))
@@ -123,6 +128,19 @@ class Screener:
         if predictions is None:
             close_runs(self._system)
             return True
+        # One batch at a time: what cannot be recorded must not pile up, and ends the slice with its error.
+        self._wait_until_recorded()
+        took = time.monotonic() - started
+        self._recording = self._recorder.submit(self._record, batch, predictions, took)
+        return True
+
+    def _wait_until_recorded(self) -> None:
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.result()
+
+    def _record(self, batch: LoadedBatch, predictions: Predictions, took: float) -> None:
+        claim, loaded = batch.claim, batch.loaded
         side = loaded.bundle.rendition.side
         outcomes = [
             Outcome(scan_id, float(probability), pack_map(activation, content_box(height, width, side)))
@@ -146,9 +164,8 @@ class Screener:
         close_runs(self._system)
         self.statistics.batches += 1
         self.statistics.scans += recorded
-        self.statistics.busy_s += time.monotonic() - started
+        self.statistics.busy_s += took
         self.statistics.last_fill = len(outcomes) / self._settings.batch_size
-        return True
 
     def _predict(self, batch: LoadedBatch) -> Predictions | None:
         """Answers for what is left of the batch after scans without an answer were ended; None for nothing left."""
