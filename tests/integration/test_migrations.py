@@ -13,9 +13,9 @@ from sqlalchemy import Connection, MetaData, inspect, text
 from screening.clock import utc_now
 from screening.database.base import Base
 from screening.database.engine import Database
-from screening.runs.admission import receipts_of
 from screening.runs.lifecycle import get_run, list_runs
 from screening.runs.progress import progress_of
+from screening.runs.receipts import receipts_of
 from screening.workers import alive
 from screening.worklist import worklist_page
 from tests.conftest import ROOT
