@@ -17,7 +17,7 @@ from screening.runs.lifecycle import get_run, list_runs
 from screening.runs.progress import progress_of
 from screening.runs.receipts import receipts_of
 from screening.workers import alive
-from screening.worklist import worklist_page
+from screening.worklist import Filters, worklist_page
 from tests.conftest import ROOT
 
 
@@ -132,7 +132,7 @@ def test_new_code_reads_what_the_release_before_writes_before_during_and_after_t
             run = get_run(session, run_id)
             assert progress_of(session, utc_now(), run).screened == 1
             assert [receipt.file_name for receipt in receipts_of(session, run_id)] == [f"{run_id}.png"]
-            assert [item.file_name for item in worklist_page(session, run).items] == [f"{run_id}.png"]
+            assert [item.file_name for item in worklist_page(session, Filters(run=run_id)).items] == [f"{run_id}.png"]
         assert len(alive(session, utc_now())) == 2
 
 

@@ -58,6 +58,7 @@ def worklist(query: dict[str, Any]) -> Any:
 @blueprint.arguments(NeighboursQuery, location="query")
 @blueprint.response(200, NeighboursDocument)
 @blueprint.alt_response(400, schema=Problem, description="A filter is not understood.")
+@blueprint.alt_response(404, schema=Problem, description="There is no such run.")
 def get_neighbours(query: dict[str, Any]) -> Any:
     """What stands before and behind a scan under the filters; in the reading queue, scans that others hold are passed
     over."""
