@@ -7,6 +7,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 
 from screening import checkpoints
 from screening.errors import Conflict, Refused
+from screening.rescreening import candidates
 from screening.reviews.measured import measured
 from screening.threshold_choice import choices
 from web import current
@@ -145,4 +146,25 @@ def activate(checkpoint_id: str) -> Response:
     with system.database.write() as session:
         chosen = checkpoints.activate(session, system.clock(), checkpoint_id, current.identity().name)
     flash(f"{chosen.name} ({chosen.form}) is in use now. New runs are screened by it.")
+    return redirect(url_for("model-pages.model"))  # type: ignore[return-value]
+
+
+@blueprint.post("/<string:checkpoint_id>/nominate")
+@needs_role("administrator")
+def nominate(checkpoint_id: str) -> Response:
+    """Have schedules try it on the archive; its results stay out of the worklist."""
+    system = current.system()
+    with system.database.write() as session:
+        chosen = candidates.nominate(session, system.clock(), checkpoint_id, current.identity().name)
+    flash(f"{chosen.name} ({chosen.form}) is the candidate now. Schedules for the candidate screen the archive by it.")
+    return redirect(url_for("model-pages.model"))  # type: ignore[return-value]
+
+
+@blueprint.post("/candidate/withdraw")
+@needs_role("administrator")
+def withdraw() -> Response:
+    system = current.system()
+    with system.database.write() as session:
+        candidates.withdraw(session, system.clock(), current.identity().name)
+    flash("There is no candidate now. What it screened is kept.")
     return redirect(url_for("model-pages.model"))  # type: ignore[return-value]

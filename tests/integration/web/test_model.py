@@ -1,9 +1,13 @@
 """The model page and its numbers: thresholds to choose from, what is put in force, and what readers measured."""
 
+from pathlib import Path
+
 from sqlalchemy import select
 
+from screening.checkpoints import register
 from screening.database.review_tables import Review
 from screening.database.tables import AuditEvent, Checkpoint, Prediction
+from tests.bundles import make_random_bundle
 from tests.integration.web.conftest import Portal
 from tests.integration.web.test_access import sign_in
 from tests.integration.web.test_worklist import screened_run
@@ -110,3 +114,25 @@ def test_filters_of_the_list_reach_exports_and_neighbours(portal: Portal) -> Non
         400,
         "No scan has the body part 'hnad'. Choose one of hand.",
     )
+
+
+def test_an_administrator_names_a_candidate_for_the_archive_and_takes_it_back(portal: Portal, tmp_path: Path) -> None:
+    bundle = make_random_bundle(tmp_path / "other", seed=5)
+    system = portal.system
+    other, _ = register(system.database, system.storage, system.clock(), bundle, bundle.default_form, "tests")
+    browser, csrf = sign_in(portal, "administrator")
+    assert "Try it on the archive" in browser.get("/model").text
+
+    def candidates() -> list[str]:
+        with system.database.read() as session:
+            return list(session.scalars(select(Checkpoint.id).where(Checkpoint.candidate)))
+
+    assert browser.post(f"/model/{other}/nominate", data={"csrf_token": csrf}).status_code == 302
+    assert candidates() == [other]
+    assert "candidate: schedules try it on the archive" in browser.get("/model").text
+    assert browser.post("/model/candidate/withdraw", data={"csrf_token": csrf}).status_code == 302
+    assert candidates() == []
+    active = next(c["id"] for c in portal.api().get("/api/v1/checkpoints").get_json()["items"] if c["active"])
+    assert browser.post(f"/model/{active}/nominate", data={"csrf_token": csrf}).status_code == 409
+    reader, csrf = sign_in(portal, "reader")
+    assert reader.post(f"/model/{other}/nominate", data={"csrf_token": csrf}).status_code == 403
