@@ -73,6 +73,12 @@ def open_at(page: Page, scan: str) -> None:
         page.goto(scan)
 
 
+def wait_for_scan(page: Page, scan: str) -> None:
+    """Going back changes the address first and the scan a moment later; keys pressed in between do nothing."""
+    page.wait_for_url(scan)
+    expect(page.locator("#viewer")).to_have_attribute("data-scan", scan_id(scan))
+
+
 def scan_id(address: str) -> str:
     return address.split("?")[0].rsplit("/", 1)[1]
 
@@ -102,7 +108,7 @@ def test_ten_scans_are_read_by_keyboard_alone(live: Live, watched: Watched, work
     pictures: list[str] = []
     page.on("request", lambda request: pictures.append(request.url) if "/display.jpg" in request.url else None)
     page.keyboard.press("Enter")
-    page.wait_for_url(scans[0])
+    wait_for_scan(page, scans[0])
     expect(page.locator("#help-open")).to_be_visible()
     page.evaluate("window.here = true")
     keys = {"f": "fracture", "n": "no_fracture", "u": "unsure", "q": "poor_quality"}
@@ -117,7 +123,7 @@ def test_ten_scans_are_read_by_keyboard_alone(live: Live, watched: Watched, work
             page.keyboard.type("no fun: unsharp")
             page.keyboard.press("Enter")
         page.keyboard.press(key)
-        page.wait_for_url(scans[index + 1])
+        wait_for_scan(page, scans[index + 1])
         comment = "no fun: unsharp" if index == 3 else None
         assert reviews(live, scans[index]) == [(keys[key], comment)]
     assert page.evaluate("window.here"), "the page was never loaded anew"
@@ -125,9 +131,9 @@ def test_ten_scans_are_read_by_keyboard_alone(live: Live, watched: Watched, work
     # There and back by both kinds of keys, and out of the viewer.
     for pressed, index in (("ArrowLeft", 9), ("k", 8), ("j", 9), ("ArrowRight", 10)):
         page.keyboard.press(pressed)
-        page.wait_for_url(scans[index])
+        wait_for_scan(page, scans[index])
     page.go_back()
-    page.wait_for_url(scans[9])
+    wait_for_scan(page, scans[9])
     expect(page.locator("#verdict-no_fracture")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Escape")
     page.wait_for_url(worklist)
@@ -137,17 +143,17 @@ def test_a_verdict_is_undone_by_a_key(live: Live, watched: Watched, worklist: st
     page = watched.page
     scans = open_scan(page, worklist, 10)
     page.keyboard.press("f")
-    page.wait_for_url(scans[11])
+    wait_for_scan(page, scans[11])
     expect(page.locator("#said")).to_contain_text("Fracture: hand_")
     page.keyboard.press("z")
-    page.wait_for_url(scans[10])
+    wait_for_scan(page, scans[10])
     expect(page.locator("#said-words")).to_have_text("Withdrawn.")
     expect(page.locator("#undo")).to_be_hidden()
     assert reviews(live, scans[10]) == []
     # The last scan of the list stays open and shows what was decided; a second key press undoes nothing more.
     for scan in scans[11:]:
         page.keyboard.press("j")
-        page.wait_for_url(scan)
+        wait_for_scan(page, scan)
     page.keyboard.press("u")
     expect(page.locator("#said")).to_contain_text("Nothing follows in this list.")
     expect(page.locator("#reviews")).to_contain_text("You: unsure")
@@ -155,7 +161,7 @@ def test_a_verdict_is_undone_by_a_key(live: Live, watched: Watched, worklist: st
     expect(page.locator("#reviews")).to_contain_text("You have not reviewed this scan.")
     page.keyboard.press("z")
     page.keyboard.press("k")
-    page.wait_for_url(scans[11])
+    wait_for_scan(page, scans[11])
     assert reviews(live, scans[12]) == []
 
 
@@ -197,7 +203,7 @@ def test_the_original_is_shown_first_and_what_alters_it_is_said(live: Live, watc
     expect(overlay).to_be_visible()
     expect(page.locator("#map-caption")).to_contain_text("Where the network looked")
     page.keyboard.press("j")
-    page.wait_for_url(scans[12])
+    wait_for_scan(page, scans[12])
     untouched()
     page.keyboard.press("+")
     expect(page.locator("#zoom")).to_have_text("125%")
