@@ -5,10 +5,11 @@ for a run, its jobs are counted again, for all the pages that show it.
 """
 
 import hashlib
+import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any
@@ -107,6 +108,8 @@ class RunBoard:
         self._system = system
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        self._rendered: OrderedDict[tuple[int, str], str] = OrderedDict()
+        self._any_token = secrets.token_hex(16)
 
     def view(self, run_id: int) -> RunView:
         """Raises NotFound."""
@@ -124,6 +127,21 @@ class RunBoard:
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return view
+
+    def rendered(self, run_id: int, tag: str, own_token: str, render: Callable[[], str]) -> str:
+        """What `render` gives, called once for each tag of a run, however many pages show it.
+
+        own_token: of the session that asks; in what was rendered for another session it takes the place of theirs.
+        """
+        key = (run_id, tag)
+        found = self._rendered.get(key)
+        if found is None:
+            found = render().replace(own_token, self._any_token)
+            with self._lock:
+                self._rendered[key] = found
+                while len(self._rendered) > MOST_KEPT:
+                    self._rendered.popitem(last=False)
+        return found.replace(self._any_token, own_token)
 
 
 def run_board() -> RunBoard:

@@ -181,12 +181,13 @@ def _one_of(given: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str 
 
 
 def _run(given: Mapping[str, Any]) -> int | None:
-    value = given.get("run") or None
-    if value is None:
+    value = str(given.get("run") or "")
+    if not value:
         return None
-    if not str(value).isdecimal() or int(value) > LARGEST_ID:
-        raise Refused("unknown_run", f"A run is given by its number, not by {str(value)[:40]!r}.")
-    return int(value)
+    if not (value.isascii() and value.isdecimal()):
+        raise Refused("unknown_run", f"A run is given by its number, not by {value[:40]!r}.")
+    # A number that fits no database is looked for, too, and not found; twenty digits are more than any that fits.
+    return min(int(value[:20]), LARGEST_ID)
 
 
 def _day(given: Mapping[str, Any], name: str) -> date | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask_wtf.csrf import generate_csrf
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import NotFound as NoPage
@@ -77,11 +78,15 @@ def run(run_id: int) -> str:
 @blueprint.get("/<int:run_id>/status")
 def status(run_id: int) -> Response:
     """The part of the page that moves; 304 where it did not."""
-    view = run_board().view(run_id)
+    board = run_board()
+    view = board.view(run_id)
     tag = _tag(view)
     # Looked at before anything is rendered: most polls end here.
-    known = request.if_none_match.contains(tag)
-    response = Response(status=304) if known else Response(render_template("run_status.html", **_status(view)))
+    if request.if_none_match.contains(tag):
+        response = Response(status=304)
+    else:
+        page = board.rendered(run_id, tag, generate_csrf(), lambda: render_template("run_status.html", **_status(view)))
+        response = Response(page)
     response.set_etag(tag)
     return response
 

@@ -36,6 +36,23 @@ def test_a_status_that_did_not_change_is_not_rendered_again(portal: Portal, alwa
     assert (paused.status_code, "Resume" in paused.text) == (200, True)
 
 
+def test_what_is_rendered_once_for_all_pages_has_the_token_of_each_session(portal: Portal) -> None:
+    api = portal.api()
+    run = api.open_run("ward 7")
+    api.receipts(run, ("a.png", phantom_png(1)))
+
+    def page_and_token() -> tuple[str, str]:
+        browser, _ = sign_in(portal, "operator")
+        page = browser.get(f"/runs/{run}/status").text
+        token = page.split('name="csrf_token" value="')[1].split('"')[0]
+        assert browser.post(f"/runs/{run}/lane", data={"csrf_token": token, "lane": "urgent"}).status_code == 302
+        return page, token
+
+    first, second = page_and_token(), page_and_token()
+    assert first[1] != second[1]
+    assert first[1] not in second[0]
+
+
 def test_what_people_and_workers_do_shows_at_once_though_counts_are_kept(portal: Portal) -> None:
     api = portal.api()
     run = api.open_run()
