@@ -18,9 +18,9 @@ def pages(live: Live) -> list[str]:
     made = live.installation
     run = made.open_run("x" * 120)
     for number in range(3):
-        made.upload(run, f"{'a_rather_long_name_' * 8}{number}.png", phantom_png(7000 + number))
+        made.upload(run, f"{'a_rather_long_name_' * 8}{number}.png", phantom_png(14_000 + number))
     made.upload(run, "notes.jpg", b"only text")
-    made.upload(run, "broken.png", phantom_png(7100)[:2000])
+    made.upload(run, "broken.png", phantom_png(14_100)[:2000])
     made.submit(run)
     made.wait_complete(run)
     with made.system.database.write() as session:

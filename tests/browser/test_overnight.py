@@ -64,7 +64,7 @@ def run_now(page: Page) -> None:
 
 def test_from_a_plan_to_another_checkpoint_and_back(live: Live, watched: Watched, nominated: str) -> None:
     page = watched.page
-    upload(page, live, {f"night_{n}.png": phantom_png(7000 + n) for n in range(SCANS)}, "to be screened again")
+    upload(page, live, {f"night_{n}.png": phantom_png(13_000 + n) for n in range(SCANS)}, "to be screened again")
     page.click("#open")
     expect(page.locator("#status")).to_have_attribute("data-state", "complete", timeout=PATIENCE_MS)
     run = page.url.rsplit("/", 1)[-1]
@@ -115,7 +115,7 @@ def test_schedules_and_comparison_are_accessible_and_fit_a_phone(
 ) -> None:
     page = watched.page
     name = f"accessible {theme}"
-    upload(page, live, {f"{theme}.png": phantom_png(7100 + len(theme))}, name)
+    upload(page, live, {f"{theme}.png": phantom_png(13_100 + len(theme))}, name)
     plan(page, live, name)
     schedule = page.url.removeprefix(live.url)
     run_now(page)

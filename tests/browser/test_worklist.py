@@ -27,7 +27,7 @@ def screened(live: Live, watched: Watched, name: str, first: int, count: int = 5
 
 def test_filters_stand_in_the_address_and_go_with_the_reader(live: Live, watched: Watched) -> None:
     page = watched.page
-    run = screened(live, watched, "corridor", 7000)
+    run = screened(live, watched, "corridor", 12_000)
     page.goto(f"{live.url}/worklist")
     page.select_option("#run", run)
     page.wait_for_url(re.compile(rf"/worklist\?run={run}$"))
@@ -53,7 +53,7 @@ def test_the_map_lies_over_a_thumbnail_while_its_row_is_pointed_at_or_has_the_fo
     live: Live, watched: Watched
 ) -> None:
     page = watched.page
-    run = screened(live, watched, "maps", 7100)
+    run = screened(live, watched, "maps", 12_100)
     page.goto(f"{live.url}/worklist?run={run}&band=flagged")
     if page.locator("#work > li").count() < 2:
         page.goto(f"{live.url}/worklist?run={run}&band=not_flagged")
@@ -71,7 +71,7 @@ def test_the_map_lies_over_a_thumbnail_while_its_row_is_pointed_at_or_has_the_fo
 
 def test_the_queue_shows_no_bands_and_lets_go_of_what_is_read(live: Live, watched: Watched) -> None:
     page = watched.page
-    run = screened(live, watched, "queue", 7200, count=12)
+    run = screened(live, watched, "queue", 12_200, count=12)
     page.goto(f"{live.url}/worklist?view=to_read&run={run}")
     expect(page.locator(".tabs [aria-current]")).to_have_text(re.compile("^To read"))
     assert page.locator("#work .score").count() == 0
@@ -100,7 +100,7 @@ def test_the_queue_shows_no_bands_and_lets_go_of_what_is_read(live: Live, watche
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_the_list_in_all_its_forms_is_accessible_and_fits_a_phone(live: Live, watched: Watched, theme: str) -> None:
     page = watched.page
-    run = screened(live, watched, f"forms {theme}", 7300 if theme == "dark" else 7400)
+    run = screened(live, watched, f"forms {theme}", 12_300 if theme == "dark" else 12_400)
     page.context.add_cookies([{"name": "theme", "value": theme, "url": live.url}])
     axe = Axe()
     for query in ("", "?view=to_read", f"?run={run}&search=IMG&group=study&reviewed=unreviewed", "?search=nothing"):

@@ -136,6 +136,7 @@ class Stand:
             database_url=through,
             redis_url=f"redis://127.0.0.1:{self.redis_network.port}/0",
             storage_url=f"file://{self.objects}",
+            reserve_mb=STORAGE_MB // 10,
             batch_size=16,
             decode_timeout_s=20,
             prepare_children=2,
