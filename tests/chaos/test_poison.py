@@ -7,8 +7,7 @@ from sqlalchemy import select
 
 from screening.database.tables import Job
 from screening.inference.bundle import Bundle
-from screening.runs.lifecycle import get_run
-from screening.worklist import worklist_page
+from screening.worklist import Filters, worklist_page
 from tests.bundles import make_random_bundle
 from tests.chaos.poison import black_and_white_png, marked_png
 from tests.installation import Installation, installation, phantom_png, wait_until
@@ -47,7 +46,7 @@ def test_what_ends_its_worker_is_set_aside_and_its_neighbours_are_screened(
         wait_until(complete, 500, "the run is complete")
         with made.system.database.read() as session:
             jobs = {job.file_name: job for job in session.scalars(select(Job).where(Job.run_id == run))}
-            first = worklist_page(session, get_run(session, run), "must_look").items
+            first = worklist_page(session, Filters(run=run, band="must_look")).items
     assert {item.file_name for item in first} == POISON, "a person is asked to look at them"
     assert {name for name, job in jobs.items() if job.state != "screened"} == POISON
     assert len(jobs) == NEIGHBOURS + len(POISON)

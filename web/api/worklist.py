@@ -11,7 +11,8 @@ from screening.checkpoints import operating_point_facts
 from screening.system import System
 from screening.worklist import Filters, neighbours, whole_worklist, worklist_page
 from web import current
-from web.api.schemas import ExportQuery, Item, NeighboursDocument, NeighboursQuery, Problem, Worklist, WorklistQuery
+from web.api.schemas import Problem
+from web.api.worklist_schemas import ExportQuery, Item, NeighboursDocument, NeighboursQuery, Worklist, WorklistQuery
 from web.filters import checked_body_parts, filters_of
 from web.spreadsheets import csv_pieces, csv_response
 
