@@ -26,7 +26,8 @@ def status() -> str:
         totals = {
             "scans": session.scalar(select(func.count()).select_from(Scan)),
             "predictions": session.scalar(select(func.count()).select_from(Prediction)),
-            "bytes": session.scalar(select(func.sum(Scan.size_bytes))),
+            # PostgreSQL sums to a decimal.
+            "bytes": int(session.scalar(select(func.sum(Scan.size_bytes))) or 0),
         }
         jobs = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
         renditions = session.scalar(
