@@ -163,11 +163,11 @@ def _status(view: RunView) -> dict[str, object]:
 
 
 def _poll_s(view: RunView) -> float | None:
-    """A run that has long to go is asked about less often: about as often as a fiftieth of what is left takes."""
+    """A run that has long to go is asked about less often: about as often as a fortieth of what is left takes."""
     least = POLL_S.get(view.run.state)
     if least is None or view.progress.eta_s is None:
         return least
-    return round(min(max(least, view.progress.eta_s / 50), SLOWEST_POLL_S), 1)
+    return round(min(max(least, view.progress.eta_s / 40), SLOWEST_POLL_S), 1)
 
 
 def _tag(view: RunView) -> str:
