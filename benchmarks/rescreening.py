@@ -130,14 +130,20 @@ def open_firings(made: Installation) -> int:
         return session.scalar(select(func.count()).where(Firing.ended_at.is_(None))) or 0
 
 
+def prepared_archive(made: Installation, data: Path, scans: int) -> list[Path]:
+    """So many scans with renditions and no result, as if screened long ago. Returns the pictures they came from."""
+    images = sorted((data / "fracatlas" / "images").iterdir())
+    run = upload(made, "archive", pictures(images, scans))
+    prepare_all(made)
+    with made.system.database.write() as session:
+        cancel_run(session, utc_now(), run, "benchmark")
+    return images
+
+
 def speed(data: Path, scans: int) -> None:
     """Re-screening against the bare engine on the same renditions, in turns; then first screenings of originals."""
     with standing() as (made, candidate):
-        images = sorted((data / "fracatlas" / "images").iterdir())
-        run = upload(made, "archive", pictures(images, scans))
-        prepare_all(made)
-        with made.system.database.write() as session:
-            cancel_run(session, utc_now(), run, "benchmark")
+        prepared_archive(made, data, scans)
         open_night(made, candidate)
         again = in_turns(made, candidate)
         with (data / "dicom" / "manifest.csv").open(encoding="utf-8", newline="") as stream:
@@ -214,11 +220,7 @@ def first_screening(made: Installation, name: str, paths: list[Path], copies: in
 def urgent(data: Path, scans: int) -> None:
     """An urgent upload while the archive is re-screened: how many archive scans are screened ahead of it."""
     with standing() as (made, candidate):
-        images = sorted((data / "fracatlas" / "images").iterdir())
-        run = upload(made, "archive", pictures(images, scans))
-        prepare_all(made)
-        with made.system.database.write() as session:
-            cancel_run(session, utc_now(), run, "benchmark")
+        images = prepared_archive(made, data, scans)
         made.start_all()
         night = open_night(made, candidate)
         wait_until(lambda: screened(made, candidate) > scans // 4, PATIENCE_S, "the night is under way")

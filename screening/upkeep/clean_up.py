@@ -23,7 +23,6 @@ from screening.runs.admission import scan_id_of
 from screening.storage import Storage, StoredObject
 
 AT_ONCE = 500
-SHORTEST_GRACE = timedelta(hours=1)
 EXAMPLES = 3
 KINDS = ("temporary", "orphaned", "expired original")
 
