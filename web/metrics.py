@@ -94,6 +94,13 @@ class _Measures(Collector):
             "kind",
             {kind: sum(worker.kind == kind for worker in alive) for kind in sorted({w.kind for w in alive})},
         )
+        seconds = CounterMetricFamily("screening_stage_seconds", "Time in a stage", labels=["worker", "stage"])
+        scans = CounterMetricFamily("screening_stage_scans", "Scans through a stage", labels=["worker", "stage"])
+        for worker in alive:
+            for stage, counted in worker.details.get("stages", {}).items():
+                seconds.add_metric([worker.name, stage], counted["seconds"])
+                scans.add_metric([worker.name, stage], counted["scans"])
+        yield from (seconds, scans)
 
 
 def _drift() -> Iterator[Metric]:

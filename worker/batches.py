@@ -25,6 +25,7 @@ from screening.radiographs.rendition_file import load_rendition
 from screening.storage import ObjectMissing, StorageError, rendition_key
 from screening.system import System
 from worker.engines import Engines, LoadedEngine
+from worker.stages import StageTimes
 
 log = structlog.get_logger()
 
@@ -60,10 +61,11 @@ class Refusal:
 class BatchLoader:
     """Claims one batch after the other and loads what the engine needs of it."""
 
-    def __init__(self, system: System, engines: Engines) -> None:
+    def __init__(self, system: System, engines: Engines, stages: StageTimes) -> None:
         self._system = system
         self._settings = system.settings
         self._engines = engines
+        self._stages = stages
         self._refused: dict[str, Refusal] = {}
         self._smaller = (self._settings.batch_size, 0.0)
         self._threads = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
@@ -123,7 +125,9 @@ class BatchLoader:
 
     def _load_or_release(self, claim: BatchClaim) -> LoadedBatch | None:
         try:
-            return self._load(claim, self._engines.get(claim.checkpoint_id))
+            loaded = self._engines.get(claim.checkpoint_id)
+            with self._stages.timing("load", len(claim.scan_ids)):
+                return self._load(claim, loaded)
         except (BundleError, EngineError) as error:
             self.refuse(claim.checkpoint_id, error)
             self.release(claim, tried=False)
@@ -151,7 +155,11 @@ class BatchLoader:
             return claim_batch(session, lease, now, self.size, refused)
 
         self._linger()
-        return committed(self._system.database, claim)
+        started = time.perf_counter()
+        claimed = committed(self._system.database, claim)
+        if claimed is not None:
+            self._stages.add("claim", time.perf_counter() - started, len(claimed.scan_ids))
+        return claimed
 
     def _linger(self) -> None:
         """Wait a moment for a fuller batch, where more scans are being prepared."""

@@ -35,6 +35,7 @@ from screening.radiographs.rendition_spec import RenditionSpec
 from screening.storage import ObjectMissing, StorageError, display_key, original_key, rendition_key
 from screening.system import System
 from worker.keeping import kept_lease
+from worker.stages import StageTimes
 
 log = structlog.get_logger()
 
@@ -62,12 +63,18 @@ class Preparer:
         for _ in range(children):
             self._decoders.put(self._stack.enter_context(Decoder(limits)))
         self._threads = self._stack.enter_context(ThreadPoolExecutor(children, thread_name_prefix="decode"))
+        self._stages = StageTimes()
         self.prepared = 0
         self.rejected = 0
 
     def details(self) -> dict[str, object]:
         """What this worker has done, for its heartbeat."""
-        return {"children": self._children, "prepared": self.prepared, "rejected": self.rejected}
+        return {
+            "children": self._children,
+            "prepared": self.prepared,
+            "rejected": self.rejected,
+            "stages": self._stages.as_details(),
+        }
 
     def prepare_slice(self, should_stop: Callable[[], bool]) -> bool:
         """Prepare until nothing waits, the slice is over, or a stop is asked for. Returns whether work may be left."""
@@ -88,9 +95,11 @@ class Preparer:
             lease = Lease.new(now, settings.lease_s)
             return lease, claim_renditions(session, lease, now, self._children * CLAIMED_PER_CHILD)
 
+        started = time.perf_counter()
         lease, claims = committed(self._system.database, claim)
         if not claims:
             return False
+        self._stages.add("claim", time.perf_counter() - started, len(claims))
         if len(claims) == self._children * CLAIMED_PER_CHILD:
             self._system.waker.wake(QueueName.PREPARE)
 
@@ -105,13 +114,15 @@ class Preparer:
             log.error("scans not prepared, they will be tried again", error=str(error))
             committed(self._system.database, lambda session: release_renditions(session, lease))
             return False
-        self._record(lease, claims, outcomes)
+        with self._stages.timing("record", len(claims)):
+            self._record(lease, claims, outcomes)
         return True
 
     def _prepare_one(self, claim: RenditionClaim) -> PreparedScan | Rejection:
         storage = self._system.storage
         try:
-            data = storage.get(original_key(claim.sha256))
+            with self._stages.timing("read", 1):
+                data = storage.get(original_key(claim.sha256))
         except ObjectMissing:
             return Rejection("original_missing", "The original is not in storage any more. Send the file again.")
         decoder = self._decoders.get()
@@ -122,8 +133,11 @@ class Preparer:
             return Rejection(problem.code, str(problem), final=not retry)
         finally:
             self._decoders.put(decoder)
-        storage.put(rendition_key(claim.scan_id, claim.spec), prepared.rendition_png)
-        storage.put(display_key(claim.scan_id), prepared.display_jpeg)
+        for stage, seconds in prepared.seconds.items():
+            self._stages.add(stage, seconds, 1)
+        with self._stages.timing("store", 1):
+            storage.put(rendition_key(claim.scan_id, claim.spec), prepared.rendition_png)
+            storage.put(display_key(claim.scan_id), prepared.display_jpeg)
         facts = prepared.facts
         kept = {
             "media_type": facts.media_type,

@@ -21,6 +21,7 @@ from screening.radiographs.rendition import content_box
 from screening.system import System
 from worker.batches import BatchLoader, LoadedBatch, close_runs
 from worker.engines import Engines
+from worker.stages import StageTimes
 
 log = structlog.get_logger()
 
@@ -54,7 +55,8 @@ class Screener:
         self._settings = system.settings
         self._name = name
         self._engines = Engines(system, engine_threads)
-        self._batches = BatchLoader(system, self._engines)
+        self._stages = StageTimes()
+        self._batches = BatchLoader(system, self._engines, self._stages)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="claim")
         self._recorder = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._recording: Future[None] | None = None
@@ -67,6 +69,7 @@ class Screener:
             **self._engines.details(),
             **self.statistics.as_details(),
             "batch_size": self._batches.size,
+            "stages": self._stages.as_details(),
             **({"refused": refused} if refused else {}),
         }
 
@@ -114,7 +117,8 @@ class Screener:
             until = self._system.clock() + timedelta(seconds=self._settings.lease_s)
             committed(self._system.database, lambda session: renew(session, claim.lease, until))
         try:
-            predictions = self._predict(batch)
+            with self._stages.timing("infer", len(batch.scan_ids)):
+                predictions = self._predict(batch)
         except OutOfDeviceMemory as error:
             # Not even one fits: no scan is to blame, and another worker may have room.
             self._batches.refuse(claim.checkpoint_id, error)
@@ -140,6 +144,15 @@ class Screener:
             recording.result()
 
     def _record(self, batch: LoadedBatch, predictions: Predictions, took: float) -> None:
+        with self._stages.timing("record", len(batch.scan_ids)):
+            recorded = self._write(batch, predictions)
+        self.statistics.batches += 1
+        self.statistics.scans += recorded
+        self.statistics.busy_s += took
+        self.statistics.last_fill = len(batch.scan_ids) / self._settings.batch_size
+
+    def _write(self, batch: LoadedBatch, predictions: Predictions) -> int:
+        """Write what the network said of a batch, close runs that it completed, and return how many it ended."""
         claim, loaded = batch.claim, batch.loaded
         side = loaded.bundle.rendition.side
         outcomes = [
@@ -162,10 +175,7 @@ class Screener:
 
         recorded = committed(self._system.database, record, TRIES_TO_RECORD)
         close_runs(self._system)
-        self.statistics.batches += 1
-        self.statistics.scans += recorded
-        self.statistics.busy_s += took
-        self.statistics.last_fill = len(outcomes) / self._settings.batch_size
+        return recorded
 
     def _predict(self, batch: LoadedBatch) -> Predictions | None:
         """Answers for what is left of the batch after scans without an answer were ended; None for nothing left."""

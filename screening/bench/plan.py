@@ -45,6 +45,8 @@ class Bench:
     plan: Plan
     measures: dict[str, Measure] = field(default_factory=dict)
     peak_mb: dict[str, float] = field(default_factory=dict)
+    stages_ms: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """By measure and stage, what a scan took in each round."""
 
     def add(self, name: str, word: str, value: float, unit: str = "images/s") -> None:
         self.measures.setdefault(name, Measure(name, word, unit)).values.append(value)
@@ -126,11 +128,11 @@ def _whole(
     name, where = ("whole", "SQLite and Valkey") if backing == EMBEDDED else ("servers", "PostgreSQL and Redis")
     bench.add(f"{name}_{form}", f"(d) whole system, {form}, {where}", first.images_per_s)
     bench.add(f"{name}_{form}_cpu", f"processor time per scan, {form}, {where}", first.cpu_ms_per_scan, "ms")
-    _remember_peaks(bench, first)
+    _remember(bench, f"{name}_{form}", first)
     if again is not None:
         bench.add(f"again_{form}", f"(e) re-screening from renditions, {form}", again.images_per_s)
         bench.add(f"again_{form}_cpu", f"processor time per scan, re-screening, {form}", again.cpu_ms_per_scan, "ms")
-        _remember_peaks(bench, again)
+        _remember(bench, f"again_{form}", again)
 
 
 def _on_servers(bench: Bench, form: str, folder: Path, checkpoint_dir: Path, say: Say) -> None:
@@ -161,6 +163,9 @@ def _urgent(bench: Bench, work: Path, checkpoint_dir: Path, say: Say) -> None:
         )
 
 
-def _remember_peaks(bench: Bench, run: WholeRun) -> None:
+def _remember(bench: Bench, name: str, run: WholeRun) -> None:
     for kind, peak in run.peak_mb.items():
         bench.peak_mb[kind] = max(bench.peak_mb.get(kind, 0.0), peak)
+    stages = bench.stages_ms.setdefault(name, {})
+    for stage, took in run.stages_ms.items():
+        stages.setdefault(stage, []).append(took)

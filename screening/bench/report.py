@@ -2,6 +2,7 @@
 
 import platform
 from datetime import datetime
+from statistics import median
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -35,6 +36,10 @@ def document(bench: Bench, at: datetime, version: str) -> dict[str, Any]:
             if (value := ratio.of(bench.measures)) is not None
         ],
         "peak_mb": dict(sorted(bench.peak_mb.items())),
+        "stages_ms": {
+            name: {stage: median(values) for stage, values in stages.items()}
+            for name, stages in bench.stages_ms.items()
+        },
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from screening.bench.installation import Installed
 from screening.bench.processes import ProcessWatch
+from screening.bench.stages import ms_per_scan, totals
 from screening.client.files import LocalFile
 from screening.client.http import Connection
 from screening.client.runs import get_run, not_screened, open_run, submit_run
@@ -29,6 +30,8 @@ class WholeRun:
     cpu_s: float
     """Of the installation's processes, the uploading client not counted."""
     peak_mb: dict[str, float]
+    stages_ms: dict[str, float]
+    """What each stage took per scan, by kind of worker and stage. Stages overlap."""
 
     @property
     def images_per_s(self) -> float:
@@ -41,12 +44,14 @@ class WholeRun:
 
 def first_screening(installed: Installed, paths: Sequence[Path]) -> WholeRun:
     """Upload files that the installation has never seen, and wait until the last one is ranked."""
+    before = totals(installed.connection)
     with ProcessWatch(installed.process.pid) as watch:
         started = time.perf_counter()
         run = _upload(installed.connection, "bulk", "routine", paths)
         ended = _wait(installed.connection, run)
         seconds = time.perf_counter() - started
-    return WholeRun(_screened(ended), seconds, watch.cpu_s, watch.peak_mb)
+    stages = ms_per_scan(before, totals(installed.connection))
+    return WholeRun(_screened(ended), seconds, watch.cpu_s, watch.peak_mb, stages)
 
 
 def rescreening(installed: Installed) -> WholeRun:
@@ -55,12 +60,14 @@ def rescreening(installed: Installed) -> WholeRun:
     others = [c["id"] for c in connection.get("/api/v1/checkpoints")["items"] if not c["active"]]
     plan = {"name": "again", "cron": "0 0 1 1 *", "window_end": "23:59", "checkpoint": others[0]}
     schedule = connection.post("/api/v1/schedules", plan)["id"]
+    before = totals(connection)
     with ProcessWatch(installed.process.pid) as watch:
         connection.post(f"/api/v1/schedules/{schedule}/run-now")
         ended = _wait(connection, _run_of(connection, schedule))
     # From the moment it was opened: how long beat takes to its next tick says nothing of speed.
     seconds = (_moment(ended["finished_at"]) - _moment(ended["created_at"])).total_seconds()
-    return WholeRun(_screened(ended), seconds, watch.cpu_s, watch.peak_mb)
+    stages = ms_per_scan(before, totals(connection))
+    return WholeRun(_screened(ended), seconds, watch.cpu_s, watch.peak_mb, stages)
 
 
 def urgent_latencies(installed: Installed, bulk: Sequence[Path], urgent: Sequence[Path]) -> list[float]:

@@ -92,6 +92,9 @@ def _print(found: dict[str, Any]) -> None:
         for r in found["ratios"]
     ]
     print_table(("ratio of medians", "", "promised"), ratios)
+    for name, stages in found["stages_ms"].items():
+        heading = f"a stage of {found['measures'][name]['word']}"
+        print_table((heading, "ms per scan"), [(stage, f"{took:.2f}") for stage, took in stages.items()])
     print_table(("process", "most memory"), [(kind, f"{peak:.0f} MiB") for kind, peak in found["peak_mb"].items()])
 
 

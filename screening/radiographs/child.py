@@ -93,6 +93,7 @@ def serve_decoding(requests: BinaryIO, answers: BinaryIO, limits: DecodeLimits, 
                 "facts": made.facts.as_dict(),
                 "rendition_size": made.rendition_size,
                 "display_size": made.display_size,
+                "seconds": made.seconds,
             }
             frames.write(answers, answer, (made.rendition_png, made.display_jpeg))
         del header, parts, request

@@ -89,4 +89,5 @@ class Decoder:
             display_jpeg=parts[1],
             display_size=tuple(header["display_size"]),
             facts=Facts.from_dict(header["facts"]),
+            seconds=header["seconds"],
         )

@@ -3,6 +3,7 @@
 Training calls it directly, on files that it trusts, and so sees the very renditions that screening sees.
 """
 
+import time
 from dataclasses import replace
 
 from screening.radiographs.decode import decode
@@ -25,7 +26,9 @@ def prepare(data: bytes, spec: RenditionSpec, limits: DecodeLimits) -> Prepared:
 
     Honours the limits on bytes and pixels; those on memory and time are the child's.
     """
+    started = time.perf_counter()
     radiograph = decode(data, limits, working_side(spec.side))
+    decoded = time.perf_counter()
     facts = radiograph.facts
     if min(facts.rows, facts.columns) < _SMALLEST_SIDE:
         raise Unscreenable(
@@ -41,10 +44,12 @@ def prepare(data: bytes, spec: RenditionSpec, limits: DecodeLimits) -> Prepared:
     if facts.body_part not in FILLS_THE_FILM and looks_inverted(rendition):
         facts = replace(facts, remarks=(*facts.remarks, _INVERTED_REMARK))
     display = make_display(radiograph.grey)
+    rendition_png, display_jpeg = encode_rendition(rendition), encode_display(display)
     return Prepared(
-        rendition_png=encode_rendition(rendition),
+        rendition_png=rendition_png,
         rendition_size=(rendition.shape[1], rendition.shape[0]),
-        display_jpeg=encode_display(display),
+        display_jpeg=display_jpeg,
         display_size=(display.shape[1], display.shape[0]),
         facts=facts,
+        seconds={"decode": decoded - started, "rendition": time.perf_counter() - decoded},
     )

@@ -23,6 +23,17 @@ def test_everything_is_measured_and_told(tmp_path: Path) -> None:
     assert all(measure["median"] > 0 for measure in found["measures"].values())
     assert {"web", "prepare", "screen", "upkeep", "beat", "decoding child"} <= set(found["peak_mb"])
     assert [ratio["at_least"] for ratio in found["ratios"]] == [1.2, 0.9, None]
+    stages = found["stages_ms"]
+    assert {
+        "prepare, decode",
+        "prepare, rendition",
+        "screen, claim",
+        "screen, load",
+        "screen, infer",
+        "screen, record",
+    } <= set(stages["whole_fp32"])
+    assert {stage for stage in stages["again_fp32"] if stage.startswith("prepare")} == set()
+    assert all(took > 0 for took in stages["again_fp32"].values())
     assert json.loads((out / "bench.json").read_text()) == found
     assert len(ElementTree.parse(out / "bench.svg").findall(".//{*}rect")) == len(
         [m for m in found["measures"].values() if m["unit"] == "images/s"]

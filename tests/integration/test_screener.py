@@ -87,7 +87,13 @@ def test_a_batch_goes_through_with_maps_and_provenance(prepared: Installation, m
         prediction = session.scalars(select(Prediction)).first()
     assert prediction is not None
     assert (prediction.engine, prediction.worker) == ("brightness fp32", "screen@test")
-    assert screener.details()["batch_fill"] == 1.0
+    details = screener.details()
+    assert details["batch_fill"] == 1.0
+    stages = details["stages"]
+    assert isinstance(stages, dict)
+    assert {name: stage["scans"] for name, stage in stages.items()} == dict.fromkeys(
+        ("claim", "load", "infer", "record"), 16
+    )
 
 
 def test_a_scan_without_an_answer_fails_alone(prepared: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from screening.settings import Settings
 from screening.system import System, open_system
+from screening.workers import beat
 from tests.conftest import ROOT, free_port
 from tests.installation import SECRET_KEY, phantom_png
 from tests.integration.web.conftest import Portal
@@ -127,6 +128,16 @@ def test_measures_are_counted_in_sql(portal: Portal) -> None:
     assert "screening_oldest_waiting_seconds 0.0" in after
     assert any(line.startswith("screening_predictions_total{") and line.endswith(" 2.0") for line in after.splitlines())
     assert 'screening_queue_depth{queue="prepare"}' in after
+
+
+def test_what_stages_take_is_told(portal: Portal) -> None:
+    stages = {"claim": {"seconds": 0.5, "scans": 1000}, "infer": {"seconds": 12.0, "scans": 1000}}
+    with portal.system.database.write() as session:
+        beat(session, portal.system.clock(), "screen@here:7", "screen", {"stages": stages})
+    assert "a scan: claim 0.5, infer 12 ms" in portal.api().get("/system").text
+    metrics = portal.api().get("/metrics").text
+    assert 'screening_stage_seconds_total{stage="infer",worker="screen@here:7"} 12.0' in metrics
+    assert 'screening_stage_scans_total{stage="claim",worker="screen@here:7"} 1000.0' in metrics
 
 
 def test_the_api_document_names_every_route_of_the_contract(portal: Portal) -> None:

@@ -1,0 +1,227 @@
+"""What a scan costs besides inference, whether memory stays flat, and how many workers one database feeds.
+
+    python -m benchmarks.many_workers cost [--sqlite] [--scans 1000 10000]
+    python -m benchmarks.many_workers scale [--workers 1 2 4 8 16] [--images-per-s 80]
+
+Screen workers with an engine that only sleeps re-screen an archive of generated renditions. `cost` lets one worker
+with an engine of no duration run through archives of several sizes. `scale` lets more and more workers share one
+archive, each as fast as a real engine on cores of its own would be.
+"""
+
+# ruff: noqa: T201  what it prints is its result
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+from sqlalchemy import insert, text
+
+from benchmarks.million_jobs import server
+from benchmarks.real_archive import REAL, RELEASED
+from screening import checkpoints
+from screening.clock import utc_now
+from screening.database.migrate import upgrade
+from screening.database.states import Lane, WorkState
+from screening.database.tables import Rendition, Scan
+from screening.inference.bundle import read_bundle
+from screening.radiographs.limits import DecodeLimits
+from screening.radiographs.prepare import prepare
+from screening.rescreening.opening import open_over_archive
+from screening.rescreening.selection import Selection
+from screening.storage import rendition_key
+from tests.conftest import ROOT, free_port, running_valkey
+from tests.installation import Installation, installation, phantom_png
+
+DIFFERENT = 64
+AT_ONCE = 1000
+NO_DURATION = 1e9
+
+
+@contextmanager
+def standing(sqlite: bool) -> Iterator[tuple[Installation, psutil.Process | None]]:
+    """An installation with the released checkpoint, and the process of its PostgreSQL."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="many-workers-")))
+        url = f"sqlite:///{folder / 'screening.db'}" if sqlite else stack.enter_context(server(None))
+        redis_url = stack.enter_context(running_valkey(free_port()))
+        upgrade(url)
+        made = stack.enter_context(
+            installation(folder / "data", url, f"{redis_url}/0", read_bundle(RELEASED), **{**REAL, "linger_ms": 0})
+        )
+        yield made, None if sqlite else _postmaster(made)
+
+
+def _postmaster(made: Installation) -> psutil.Process:
+    with made.system.database.read() as session:
+        folder = session.scalar(text("SELECT setting FROM pg_settings WHERE name = 'data_directory'"))
+    return psutil.Process(int((Path(str(folder)) / "postmaster.pid").read_text("ascii").split()[0]))
+
+
+def fill(made: Installation, first: int, scans: int) -> None:
+    """Scans with a rendition ready and no result, numbered from `first`."""
+    with made.system.database.read() as session:
+        active = checkpoints.active(session)
+        spec = checkpoints.rendition_spec(session, active.rendition_spec)
+    prepared = [prepare(phantom_png(seed, (900, 1100)), spec, DecodeLimits()) for seed in range(DIFFERENT)]
+    now = utc_now()
+    for start in range(first, first + scans, AT_ONCE):
+        numbers = range(start, min(start + AT_ONCE, first + scans))
+        rows = [(hashlib.sha256(str(number).encode()).hexdigest(), prepared[number % DIFFERENT]) for number in numbers]
+        for sha256, picture in rows:
+            made.system.storage.put(rendition_key(sha256[:32], spec.hash), picture.rendition_png)
+        with made.system.database.write() as session:
+            session.execute(
+                insert(Scan),
+                [
+                    {
+                        "id": sha256[:32],
+                        "sha256": sha256,
+                        "size_bytes": 1_000_000,
+                        "media_type": "image/png",
+                        "file_name": f"{sha256[:8]}.png",
+                        "received_at": now,
+                        "facts": {},
+                    }
+                    for sha256, _ in rows
+                ],
+            )
+            session.execute(
+                insert(Rendition),
+                [
+                    {
+                        "scan_id": sha256[:32],
+                        "spec": spec.hash,
+                        "state": WorkState.READY,
+                        "lane": Lane.ROUTINE,
+                        "queued_at": now,
+                        "width": picture.rendition_size[0],
+                        "height": picture.rendition_size[1],
+                        "attempts": 1,
+                    }
+                    for sha256, picture in rows
+                ],
+            )
+
+
+def open_run(made: Installation) -> None:
+    with made.system.database.write() as session:
+        active = checkpoints.active(session)
+        if open_over_archive(session, utc_now(), "benchmark", active, Selection(), None, "benchmark") is None:
+            raise SystemExit("There was nothing to open a run over.")
+
+
+def screen(made: Installation, workers: int, images_per_s: float) -> list[dict[str, Any]]:
+    """What each of so many workers says of itself when nothing is left."""
+    command = [sys.executable, "-m", "benchmarks.asleep", str(images_per_s)]
+    environment = {**os.environ, **made.environment, "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        for _ in range(workers)
+    ]
+    for process in started:
+        _line(process, until=b"ready")
+    for process in started:
+        if process.stdin is not None:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+    return [json.loads(_line(process, until=b"{")) for process in started]
+
+
+def _line(process: subprocess.Popen[bytes], until: bytes) -> bytes:
+    """The next line that begins so; what is logged before it is passed over."""
+    for line in process.stdout or ():
+        if line.startswith(until):
+            return line
+    raise SystemExit(f"a worker ended with code {process.wait()} before it was done")
+
+
+def seconds_of(process: psutil.Process | None) -> float:
+    """Processor seconds of a process and everything below it, what has ended included."""
+    if process is None:
+        return 0.0
+    total = 0.0
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            total += sum(one.cpu_times()[:4])
+        except psutil.Error:
+            continue
+    return total
+
+
+def cost(sqlite: bool, sizes: list[int]) -> None:
+    """Processor time per scan besides inference, and memory, over archives of several sizes."""
+    with standing(sqlite) as (made, postgres):
+        first = 0
+        for scans in sizes:
+            fill(made, first, scans)
+            first += scans
+            open_run(made)
+            before = seconds_of(postgres)
+            [said] = screen(made, 1, NO_DURATION)
+            served = seconds_of(postgres) - before
+            stages = {name: 1000 * stage["seconds"] / stage["scans"] for name, stage in said["stages"].items()}
+            own, served = (1000 * seconds / said["scans"] for seconds in (said["cpu_s"], served))
+            print(
+                f"{said['scans']:,} scans: {said['scans'] / said['seconds']:.0f}/s; "
+                f"CPU per scan: worker {own:.2f} ms, database server {served:.2f} ms; "
+                f"memory {said['before_mb']:.0f} MiB before, {said['peak_mb']:.0f} MiB at most; "
+                + ", ".join(f"{name} {took:.2f}" for name, took in stages.items())
+                + " ms per scan"
+            )
+
+
+def scale(counts: list[int], images_per_s: float, seconds: float) -> None:
+    """Scans per second of more and more workers on one PostgreSQL."""
+    with standing(sqlite=False) as (made, postgres):
+        first, alone = 0, 0.0
+        for workers in counts:
+            scans = int(workers * images_per_s * seconds)
+            fill(made, first, scans)
+            first += scans
+            open_run(made)
+            before = seconds_of(postgres)
+            said = screen(made, workers, images_per_s)
+            took = max(one["seconds"] for one in said)
+            done = sum(one["scans"] for one in said)
+            if done != scans:
+                raise SystemExit(f"{done} of {scans} scans were screened")
+            rate = done / took
+            alone = alone or rate / workers
+            used = sum(one["cpu_s"] for one in said), seconds_of(postgres) - before
+            claims = sum(one["stages"]["claim"]["seconds"] for one in said) / done
+            print(
+                f"{workers} workers: {rate:.0f} scans/s, {rate / workers / alone:.2f} of linear; "
+                f"processors busy: workers {used[0] / took:.2f}, database {used[1] / took:.2f}; "
+                f"claiming takes {1000 * claims:.2f} ms per scan"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.many_workers", description=__doc__)
+    parser.add_argument("part", choices=("cost", "scale"))
+    parser.add_argument("--sqlite", action="store_true", help="SQLite in place of PostgreSQL, for `cost`")
+    parser.add_argument("--scans", type=int, nargs="+", default=[1000, 10_000], help="sizes of the archives of `cost`")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    parser.add_argument("--images-per-s", type=float, default=80.0, help="how fast the engine of each worker pretends")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long each row of `scale` should take")
+    given = parser.parse_args()
+    if given.part == "cost":
+        cost(given.sqlite, given.scans)
+    else:
+        scale(given.workers, given.images_per_s, given.seconds)
+    print(f"load of the machine: {os.getloadavg()[0]:.1f}; {psutil.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()
