@@ -62,6 +62,8 @@ lock: $(SERVE) ## Pin dependencies again, with hashes, after a change of pyproje
 	$(compile) $(UPGRADE) pyproject.toml --extra s3 --extra training --extra test -o requirements/test.txt
 	$(compile) $(UPGRADE) pyproject.toml --extra s3 -c requirements/test.txt -o requirements/serve.txt
 	$(compile) $(UPGRADE) pyproject.toml --extra s3 --extra gpu -c requirements/test.txt -o requirements/gpu.txt
+	for peer in litserve bentoml; do grep -h '^openvino==' requirements/serve.txt | sed 's/ .*//' \
+		| $(compile) $(UPGRADE) -c - benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt; done
 	printf 'uv\nsetuptools\n' | $(compile) $(UPGRADE) -c requirements/test.txt - -o requirements/uv.txt
 
 clean: ## Remove the environment and everything that is built; data folders stay

@@ -53,7 +53,7 @@ def train_by_recipe(
         return train(recipe, material, out, device, taught_by, init_file, quiet)
 
     taught_by = None
-    if recipe.init == "distil":
+    if recipe.distillation is not None:
         if not teachers:
             if recipe.teacher_recipe is None:
                 raise ValueError("this recipe distils: name trained teachers with --teacher, or put a teacher into it")

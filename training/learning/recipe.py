@@ -44,8 +44,9 @@ class Recipe:
     network: Network = "resnet18"
     """resnet18 (served), resnet18-deep-head (the head 512-512-2 of the original recipe), or lite0 (teacher)"""
     init: Init = "random"
-    """Where the weights begin: random; torchvision's ImageNet weights; a file; or random and distilled from `teacher`.
-    A lite0 always begins with the ImageNet weights of its package."""
+    """Where the weights begin: random; torchvision's ImageNet weights; a file; `distil` is random with a teacher.
+    A lite0 always begins with the ImageNet weights of its package. Whatever they begin with, they follow a teacher
+    where the recipe has a `distillation`."""
     init_digest: str = ""
     """SHA-256 of the file that the weights begin with, filled in when the run starts."""
     rendition_side: int = 256

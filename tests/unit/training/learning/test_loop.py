@@ -132,6 +132,36 @@ def test_a_student_follows_its_teachers(
         assert float(trained.eval()(pictures).mean()) > 1.0, "a network without teachers stays near zero"
 
 
+def test_weights_from_a_file_follow_a_teacher_too(phantoms: list[Example], tmp_path: Path) -> None:
+    """The label says nothing here and the teacher is sure: only following it moves the answers up."""
+    sure = GreyResNet18(44.0, 59.0)
+    with torch.no_grad():
+        sure.fc.weight.zero_()
+        sure.fc.bias.fill_(3.0)
+    (tmp_path / "teacher").mkdir()
+    torch.save(sure.state_dict(), tmp_path / "teacher" / "best.pt")
+    TINY.write(tmp_path / "teacher" / "recipe.json")
+    begun = GreyResNet18(44.0, 59.0)
+    torch.save(begun.state_dict(), tmp_path / "begun.pt")
+    further = dataclasses.replace(
+        TINY,
+        init="file",
+        distillation=Distillation(logit=1.0, view_side=64),
+        label_weight=0.0,
+        box_weight=0.0,
+        learning_rate=3e-3,
+        phases=(Phase(4, 32, 0.5),),
+    )
+    train_tiny(
+        further, phantoms, tmp_path / "further", teachers=(tmp_path / "teacher",), init_file=tmp_path / "begun.pt"
+    )
+    trained = GreyResNet18(44.0, 59.0)
+    trained.load_state_dict(torch.load(tmp_path / "further" / "last.pt", weights_only=True))
+    pictures = torch.rand(2, 1, 64, 64) * 255
+    with torch.inference_mode():
+        assert float(trained.eval()(pictures).mean()) > 1.0
+
+
 def test_a_recipe_with_a_teacher_in_it_trains_the_teacher_first(phantoms: list[Example], tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite_pytorch", reason="the training extra is not installed")
     short = (Phase(1, 32, 0.5),)

@@ -1,0 +1,121 @@
+"""Orthanc against this system: DICOM files taken in per second.
+
+Both hash each file, read what it says of itself, and have it on disk and in a database before they answer. This system
+is told twice: until each file has its receipt, and until each has been decoded in full and its renditions are stored.
+Orthanc decodes no pixels.
+"""
+
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pydicom
+from pydicom.uid import generate_uid
+
+from benchmarks.peers.environments import serving
+from benchmarks.real_archive import RELEASED
+from screening.bench.installation import free_port, running, with_twin
+from screening.client.files import LocalFile
+from screening.client.runs import get_run, open_run, submit_run
+from screening.client.uploading import Upload
+from screening.inference.bundle import read_bundle
+
+CONNECTIONS = 4
+REFUSED_BY_ORTHANC = "NM_Kakadu44_SOTmarkerincons.dcm"
+"""Its JPEG 2000 markers contradict each other. It is left out for both."""
+ENDED = ("queued", "screening", "screened", "rejected", "failed")
+
+
+def compare_intake(files: Path, count: int, rounds: int) -> list[tuple[str, list[float]]]:
+    """Name and files per second of each round: this system first. Raises RuntimeError without Orthanc."""
+    orthanc = shutil.which("Orthanc")
+    if orthanc is None:
+        raise RuntimeError("Orthanc is not installed; `apt-get install orthanc` does it")
+    said = subprocess.run([orthanc, "--version"], check=True, capture_output=True, text=True).stdout.split()
+    receipts: list[float] = []
+    prepared: list[float] = []
+    peer: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="peers-") as made:
+        work = Path(made)
+        checkpoints = with_twin(read_bundle(RELEASED), work / "checkpoints")
+        for number in range(rounds):
+            paths = distinct(files, work / f"files-{number}", count)
+            received, ready = _ours(work / f"ours-{number}", checkpoints, paths)
+            receipts.append(received)
+            prepared.append(ready)
+            peer.append(_orthanc(orthanc, work / f"orthanc-{number}", paths))
+            for used in ("files", "ours", "orthanc"):
+                shutil.rmtree(work / f"{used}-{number}")
+    return [
+        ("this system, until each has its receipt", receipts),
+        ("this system, until each is decoded too", prepared),
+        (f"Orthanc {said[1]}", peer),
+    ]
+
+
+def distinct(files: Path, folder: Path, count: int) -> list[Path]:
+    """So many files with identifiers of their own, made of the ones that are there in turns."""
+    folder.mkdir()
+    originals = [pydicom.dcmread(path) for path in sorted(files.glob("*.dcm")) if path.name != REFUSED_BY_ORTHANC]
+    paths = []
+    for number in range(count):
+        dataset = originals[number % len(originals)]
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        path = folder / f"{number:05}.dcm"
+        dataset.save_as(path)
+        paths.append(path)
+    return paths
+
+
+def _ours(folder: Path, checkpoints: Path, paths: list[Path]) -> tuple[float, float]:
+    with running(folder, checkpoints, {}) as installed:
+        connection = installed.connection
+        run: int = open_run(connection, "intake", "routine")["id"]
+        started = time.perf_counter()
+        upload = Upload(connection, run, lambda _receipt, _size: None)
+        upload.send([LocalFile(path, path.name) for path in paths])
+        received = time.perf_counter() - started
+        if any(receipt.status != "accepted" for receipt in upload.receipts):
+            raise RuntimeError("a file was not accepted")
+        submit_run(connection, run)
+        while sum(get_run(connection, run)["counts"][state] for state in ENDED) < len(paths):
+            time.sleep(0.1)
+        return len(paths) / received, len(paths) / (time.perf_counter() - started)
+
+
+def _orthanc(orthanc: str, folder: Path, paths: list[Path]) -> float:
+    folder.mkdir()
+    port = free_port()
+    settings = {
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "index"),
+        "HttpPort": port,
+        "DicomPort": free_port(),
+        "AuthenticationEnabled": False,
+        "RemoteAccessAllowed": False,
+        "Plugins": [],
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings), "utf-8")
+    address = f"http://127.0.0.1:{port}"
+    with (
+        serving([orthanc, str(folder / "orthanc.json")], f"{address}/system", folder, {}),
+        ThreadPoolExecutor(CONNECTIONS) as threads,
+        httpx.Client(timeout=120) as client,
+    ):
+        started = time.perf_counter()
+        list(threads.map(partial(_send, client, f"{address}/instances"), paths))
+        took = time.perf_counter() - started
+        kept = client.get(f"{address}/statistics").json()["CountInstances"]
+    if kept != len(paths):
+        raise RuntimeError(f"Orthanc kept {kept} of {len(paths)} files")
+    return len(paths) / took
+
+
+def _send(client: httpx.Client, address: str, path: Path) -> None:
+    client.post(address, content=path.read_bytes(), headers={"Content-Type": "application/dicom"}).raise_for_status()
