@@ -3,14 +3,16 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Generic, TypeVar, cast
 
 from flask import current_app
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from screening.database.tables import Job, Prediction, Scan
 from screening.system import System
 from screening.threshold_choice import Scores, scores_of
 from screening.watching.drift import Drift, watch
@@ -82,6 +84,35 @@ def latest_scores(checkpoint: str) -> Scores:
     """How this checkpoint scored what it screened. At most ten minutes old."""
     counting = Latest(current.system(), partial(scores_of, checkpoint=checkpoint))
     latest: Latest[Scores] = current_app.extensions.setdefault(f"screening-scores-{checkpoint}", counting)
+    return latest.get()
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the installation holds."""
+
+    scans: int
+    predictions: int
+    bytes: int
+    """Of all originals."""
+    jobs: dict[str, int]
+    """By state."""
+
+
+def latest_totals() -> Totals:
+    """Kept twenty times as long as counting took."""
+
+    def count(session: Session, _now: datetime) -> Totals:
+        scans, size = session.execute(select(func.count(), func.sum(Scan.size_bytes))).one()
+        return Totals(
+            scans=scans,
+            predictions=session.scalar(select(func.count()).select_from(Prediction)) or 0,
+            bytes=int(size or 0),  # PostgreSQL sums to a decimal.
+            jobs=dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all()),
+        )
+
+    counting = Latest(current.system(), count, LISTS_KEPT_TIMES)
+    latest: Latest[Totals] = current_app.extensions.setdefault("screening-totals", counting)
     return latest.get()
 
 

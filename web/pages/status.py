@@ -6,12 +6,12 @@ from sqlalchemy import func, select
 from screening import audit, workers
 from screening.checkpoints import all_checkpoints
 from screening.database.states import WorkState
-from screening.database.tables import Container, Job, Prediction, Rendition, Scan
+from screening.database.tables import Container, Rendition
 from screening.upkeep.capacity import oldest_waiting_s
 from web import current
 from web.access import needs_role
 from web.broker import queue_depths
-from web.watching import latest_drift
+from web.watching import latest_drift, latest_totals
 
 blueprint = Blueprint("status-pages", __name__, url_prefix="/system")
 
@@ -23,13 +23,6 @@ def status() -> str:
     system = current.system()
     settings = system.settings
     with system.database.read() as session:
-        totals = {
-            "scans": session.scalar(select(func.count()).select_from(Scan)),
-            "predictions": session.scalar(select(func.count()).select_from(Prediction)),
-            # PostgreSQL sums to a decimal.
-            "bytes": int(session.scalar(select(func.sum(Scan.size_bytes))) or 0),
-        }
-        jobs = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
         renditions = session.scalar(
             select(func.count()).select_from(Rendition).where(Rendition.state == WorkState.WAITING)
         )
@@ -41,9 +34,8 @@ def status() -> str:
             workers=workers.alive(session, system.clock()),
             names={checkpoint.id: checkpoint.name for checkpoint in all_checkpoints(session)},
             depths=queue_depths(settings.redis_url),
-            jobs=jobs,
             waiting={"renditions": renditions, "containers": containers},
-            totals=totals,
+            totals=latest_totals(),
             database=system.database.url.get_backend_name(),
             storage="S3" if settings.storage_url.startswith("s3") else "a local folder",
             space=system.capacity.space(),
