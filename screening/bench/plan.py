@@ -128,6 +128,7 @@ def _whole(
     name, where = ("whole", "SQLite and Valkey") if backing == EMBEDDED else ("servers", "PostgreSQL and Redis")
     bench.add(f"{name}_{form}", f"(d) whole system, {form}, {where}", first.images_per_s)
     bench.add(f"{name}_{form}_cpu", f"processor time per scan, {form}, {where}", first.cpu_ms_per_scan, "ms")
+    bench.add(f"{name}_{form}_fill", f"batch fill, {form}, {where}", first.batch_fill, "of 1")
     _remember(bench, f"{name}_{form}", first)
     if again is not None:
         bench.add(f"again_{form}", f"(e) re-screening from renditions, {form}", again.images_per_s)

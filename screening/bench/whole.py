@@ -10,13 +10,15 @@ from typing import Any
 
 from screening.bench.installation import Installed
 from screening.bench.processes import ProcessWatch
-from screening.bench.stages import ms_per_scan, totals
+from screening.bench.stages import Totals, batch_fill, ms_per_scan, totals
 from screening.client.files import LocalFile
 from screening.client.http import Connection
 from screening.client.runs import get_run, not_screened, open_run, submit_run
 from screening.client.uploading import Upload
+from screening.settings import Settings
 
 POLL_EVERY_S = 0.1
+BATCH: int = Settings.model_fields["batch_size"].default
 RUN_TAKES_AT_MOST_S = 3600.0
 
 
@@ -32,6 +34,8 @@ class WholeRun:
     peak_mb: dict[str, float]
     stages_ms: dict[str, float]
     """What each stage took per scan, by kind of worker and stage. Stages overlap."""
+    batch_fill: float
+    """1 where every batch was full."""
 
     @property
     def images_per_s(self) -> float:
@@ -50,8 +54,7 @@ def first_screening(installed: Installed, paths: Sequence[Path]) -> WholeRun:
         run = _upload(installed.connection, "bulk", "routine", paths)
         ended = _wait(installed.connection, run)
         seconds = time.perf_counter() - started
-    stages = ms_per_scan(before, totals(installed.connection))
-    return WholeRun(_screened(ended), seconds, watch.cpu_s, watch.peak_mb, stages)
+    return _as_run(ended, seconds, watch, before, totals(installed.connection))
 
 
 def rescreening(installed: Installed) -> WholeRun:
@@ -66,8 +69,7 @@ def rescreening(installed: Installed) -> WholeRun:
         ended = _wait(connection, _run_of(connection, schedule))
     # From the moment it was opened: how long beat takes to its next tick says nothing of speed.
     seconds = (_moment(ended["finished_at"]) - _moment(ended["created_at"])).total_seconds()
-    stages = ms_per_scan(before, totals(connection))
-    return WholeRun(_screened(ended), seconds, watch.cpu_s, watch.peak_mb, stages)
+    return _as_run(ended, seconds, watch, before, totals(connection))
 
 
 def urgent_latencies(installed: Installed, bulk: Sequence[Path], urgent: Sequence[Path]) -> list[float]:
@@ -87,6 +89,17 @@ def urgent_latencies(installed: Installed, bulk: Sequence[Path], urgent: Sequenc
     submit_run(connection, run)
     _wait(connection, run)
     return latencies
+
+
+def _as_run(ended: dict[str, Any], seconds: float, watch: ProcessWatch, before: Totals, after: Totals) -> WholeRun:
+    return WholeRun(
+        _screened(ended),
+        seconds,
+        watch.cpu_s,
+        watch.peak_mb,
+        ms_per_scan(before.stages, after.stages),
+        batch_fill(before, after, BATCH),
+    )
 
 
 def _upload(connection: Connection, name: str, lane: str, paths: Sequence[Path]) -> int:

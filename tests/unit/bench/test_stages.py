@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from screening.bench.stages import ms_per_scan
+from screening.bench.stages import Totals, batch_fill, ms_per_scan
 from worker.stages import StageTimes
 
 
@@ -12,6 +12,12 @@ def test_only_what_came_between_the_looks_counts() -> None:
     before = {"screen, infer": (2.0, 100), "screen, claim": (0.1, 100)}
     after = {"screen, infer": (5.0, 400), "screen, claim": (0.1, 100), "screen, record": (0.6, 300)}
     assert ms_per_scan(before, after) == pytest.approx({"screen, infer": 10.0, "screen, record": 2.0})
+
+
+def test_how_full_batches_were() -> None:
+    assert batch_fill(Totals({}, 2, 64), Totals({}, 6, 160), 32) == 0.75
+    with pytest.raises(RuntimeError, match="no batch"):
+        batch_fill(Totals({}, 2, 64), Totals({}, 2, 64), 32)
 
 
 def test_a_stage_that_failed_is_not_counted() -> None:
