@@ -58,7 +58,8 @@ class Unpacking:
             lease, claim = committed(self._system.database, self._claim)
             if claim is None:
                 return False
-            self._unpack(lease, claim, should_stop)
+            if not self._unpack(lease, claim, should_stop):
+                return False
         return True
 
     def _has_room(self) -> bool:
@@ -75,7 +76,8 @@ class Unpacking:
         lease = Lease.new(now, self._system.settings.lease_s)
         return lease, claim_container(session, lease, now)
 
-    def _unpack(self, lease: Lease, claim: ContainerClaim, should_stop: Callable[[], bool]) -> None:
+    def _unpack(self, lease: Lease, claim: ContainerClaim, should_stop: Callable[[], bool]) -> bool:
+        """Unpack one container; False where it was handed back and trying again at once would not help."""
         database, clock = self._system.database, self._system.clock
         lease_s = self._system.settings.lease_s
 
@@ -94,14 +96,17 @@ class Unpacking:
         except (StorageError, StoppedEarly, Full) as reason:
             log.warning("container handed back", container=claim.file_name, reason=str(reason))
             committed(database, lambda session: release_container(session, lease, claim.container_id))
-            return
-        finally:
-            self._system.waker.wake(QueueName.PREPARE, QueueName.SCREEN)
+            if isinstance(reason, StoppedEarly):
+                self._system.waker.wake(QueueName.PREPARE)  # Another worker may begin at once.
+            self._system.waker.wake(QueueName.SCREEN)
+            return False
+        self._system.waker.wake(QueueName.PREPARE, QueueName.SCREEN)
         committed(database, lambda session: complete_runs(session, clock()))
         with database.read() as session:
             wanted = container_is_wanted(session, claim.sha256)
         if not wanted:
             self._system.storage.delete(container_key(claim.sha256))
+        return True
 
     def _reject(self, lease: Lease, claim: ContainerClaim, code: str, reason: str) -> None:
         committed(
