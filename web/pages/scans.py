@@ -33,6 +33,7 @@ def scan(scan_id: str) -> str:
     now, wanted = system.clock(), filters_of(request.args)
     with system.database.read() as session:
         found = scans.get_scan(session, scan_id)
+        name = scans.name_of(session, found, wanted.run)
         predictions = scans.predictions_of(session, scan_id)
         renditions = scans.renditions_of(session, scan_id)
         jobs = scans.jobs_of(session, scan_id, 20)
@@ -45,6 +46,7 @@ def scan(scan_id: str) -> str:
     return render_template(
         "scan.html",
         scan=found,
+        name=name,
         predictions=predictions,
         main=main,
         meaning=band_meaning(main.band, point) if main and point else None,

@@ -57,6 +57,16 @@ def test_the_viewer_says_what_a_band_means(portal: Portal, probability: float, w
     assert ("70% had a fracture" in verdict) == (word == "Likely")
 
 
+def test_the_viewer_calls_a_scan_as_the_chosen_run_does(portal: Portal) -> None:
+    api = portal.api()
+    first, second = api.open_run(), api.open_run()
+    [receipt] = api.receipts(first, ("ward 1/hand.png", phantom_png(1)))
+    api.receipts(second, ("ward 2/same hand.png", phantom_png(1)))
+    scan = receipt["sha256"][:32]
+    for query, name in (("", "1/hand"), (f"?run={first}", "1/hand"), (f"?run={second}", "2/same hand")):
+        assert f"<h1><bdi>ward {name}.png</bdi>" in api.get(f"/scans/{scan}{query}").text
+
+
 def test_the_bands_are_on_every_page_that_counts(portal: Portal) -> None:
     run = filled(portal)
     browser, _ = sign_in(portal, "reader")
