@@ -1,8 +1,9 @@
 """Make a checkpoint bundle: `python -m training.export --run DIR --data DIR --out checkpoints/NAME`.
 
 With --cross-validation, thresholds and figures come from the out-of-fold outputs of the same recipe, and the run may
-have trained on all data. Without it, the run must have kept a fold away: the part that selected the epoch chooses the
-thresholds, and that fold measures them. Each form is measured as the very file that is served.
+have trained on all data. Without it, the run must have kept a fold away, and they come from that fold, cut into parts.
+Either way each scan is measured at thresholds that were chosen on other parts, and the thresholds that are shipped are
+chosen on all of them. Each form is measured as the very file that is served.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from screening.inference.bundle import CARD, CARD_FORMAT, GOLDEN, WEIGHTS, Bundl
 from screening.watching.statistics import BINS
 from training.data.manifest import DatasetError, Example, read_dataset
 from training.data.pictures import square_renditions
-from training.data.splits import Parts, fold_parts
+from training.data.splits import Parts, fold_parts, group_folds
 from training.deployed import run_form
 from training.learning.initial import trained_network
 from training.learning.networks import GreyResNet18
@@ -37,19 +38,25 @@ from training.release.out_of_fold import OutOfFold, finished_folds, pooled, shar
 from training.release.thresholds import DEFAULT_POINT, chosen_points, points_from_other_folds, stated
 from training.train import say_on_terminal
 
+PARTS_OF_A_FOLD = 5
+MEASURED_ON_KEPT_AWAY = (
+    "groups that neither trained the weights nor chose an epoch, each scan at thresholds chosen on other groups of them"
+)
+MEASURED_OUT_OF_FOLD = (
+    "out of fold: every scan by a network of the same recipe that never saw its group, at thresholds chosen on the "
+    "other folds"
+)
+
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a form said of scans that did not train it: those that choose its thresholds and those that measure them.
+    """What a form said of scans that did not train it. They choose its thresholds, and each is measured by thresholds
+    that scans of other folds chose."""
 
-    They are the same scans in a cross-validation, where each scan is measured by thresholds of other folds.
-    """
-
-    measured: OutOfFold
-    measured_examples: list[Example]
-    choosing: OutOfFold
-    choosing_examples: list[Example]
-    cross_validated: bool
+    outputs: OutOfFold
+    examples: list[Example]
+    measured_on: str
+    """For the card: which scans these are."""
 
 
 def export(
@@ -85,7 +92,7 @@ def export(
     else:
         evidence = {form: _out_of_fold(cross_validation, form, recipe, examples) for form in forms}
     first = evidence[forms[0]]
-    slope, offset = shared_calibration(first.choosing, first.choosing_examples)
+    slope, offset = shared_calibration(first.outputs, first.examples)
     fold_calibration(network, slope, offset)
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,40 +139,29 @@ def _network_of(run: Path, recipe: Recipe) -> GreyResNet18:
 
 
 def _kept_away(xml: Path, recipe: Recipe, examples: list[Example], parts: Parts, cache: Path) -> Evidence:
-    def said_of(indices: Sequence[int]) -> tuple[OutOfFold, list[Example]]:
-        chosen = [examples[i] for i in indices]
-        said = run_form(xml, square_renditions(chosen, recipe.rendition, cache))
-        folds = np.full(len(chosen), recipe.test_fold)
-        return OutOfFold(tuple(e.image_id for e in chosen), folds, said.logits, said.maps), chosen
-
-    return Evidence(*said_of(parts.test), *said_of(parts.selection), cross_validated=False)
+    tested = [examples[i] for i in parts.test]
+    said = run_form(xml, square_renditions(tested, recipe.rendition, cache))
+    folds = group_folds(tested, PARTS_OF_A_FOLD, recipe.seed)
+    outputs = OutOfFold(tuple(e.image_id for e in tested), folds, said.logits, said.maps)
+    return Evidence(outputs, tested, MEASURED_ON_KEPT_AWAY)
 
 
 def _out_of_fold(folder: Path, form: str, recipe: Recipe, examples: list[Example]) -> Evidence:
     outputs = pooled(folder, form, recipe.folds)
-    tested = outputs.examples(examples)
-    return Evidence(outputs, tested, outputs, tested, cross_validated=True)
+    return Evidence(outputs, outputs.examples(examples), MEASURED_OUT_OF_FOLD)
 
 
 def _measured(evidence: Evidence, recipe: Recipe, calibration: tuple[float, float]) -> dict[str, Any]:
     """The part of the card that one form fills."""
-    chosen_on, _ = evidence.choosing.calibrated(*calibration)
-    points = chosen_points(chosen_on, np.array([e.fractured for e in evidence.choosing_examples]))
-    probabilities, maps = evidence.measured.calibrated(*calibration)
-    measured_at = points
-    if evidence.cross_validated:
-        labels = np.array([e.fractured for e in evidence.measured_examples])
-        measured_at = points_from_other_folds(probabilities, labels, evidence.measured.folds)
+    probabilities, maps = evidence.outputs.calibrated(*calibration)
+    labels = np.array([e.fractured for e in evidence.examples])
+    points = chosen_points(probabilities, labels)
+    measured_at = points_from_other_folds(probabilities, labels, evidence.outputs.folds)
     figures = measure_ranking(
-        probabilities, evidence.measured_examples, measured_at, maps, recipe.rendition_side, default=DEFAULT_POINT
+        probabilities, evidence.examples, measured_at, maps, recipe.rendition_side, default=DEFAULT_POINT
     )
     operating, likely = stated(points, figures["operating_points"])
-    figures["measured_on"] = (
-        "out of fold: every scan by a network of the same recipe that never saw its group, at thresholds chosen on the "
-        "other folds"
-        if evidence.cross_validated
-        else "groups that neither trained the weights nor chose an epoch or a threshold"
-    )
+    figures["measured_on"] = evidence.measured_on
     return {
         "operating_points": operating,
         "default_operating_point": DEFAULT_POINT,

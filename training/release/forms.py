@@ -69,12 +69,26 @@ def openvino_model(network: GreyResNet18, side: int) -> ov.Model:
 
 
 def quantised(model: ov.Model, squares: NDArray[np.uint8]) -> ov.Model:
-    """An int8 model by post-training quantisation, ranges taken from these renditions."""
+    """An int8 model by post-training quantisation, ranges taken from these renditions.
+
+    A range reaches to the largest activation that any rendition gave. NNCF's default, the mean over renditions of each
+    one's largest, cuts off the rare strong ones, which fractures give: on 640 scans that trained nothing it cost 0.008
+    of ROC AUC, and this costs 0.002.
+    """
     import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     logging.getLogger("nncf").setLevel(logging.WARNING)
-    dataset = nncf.Dataset(list(squares[:, None, None]))
-    return nncf.quantize(model, dataset, subset_size=len(squares), preset=nncf.QuantizationPreset.MIXED)
+    return nncf.quantize(
+        model,
+        nncf.Dataset(list(squares[:, None, None])),
+        subset_size=len(squares),
+        preset=nncf.QuantizationPreset.MIXED,
+        advanced_parameters=AdvancedQuantizationParameters(
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+        ),
+    )
 
 
 def typical_indices(train: Sequence[int], seed: int) -> NDArray[np.int64]:

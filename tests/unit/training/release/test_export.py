@@ -11,15 +11,18 @@ from safetensors.numpy import load_file
 from screening.database.tables import Checkpoint
 from screening.inference.bundle import Bundle, read_bundle
 from screening.inference.choice import open_engine
+from screening.operating_point import choose_threshold
 from screening.watching.drift import card_histogram
 from screening.watching.statistics import BINS
 from tests.unit.training.tiny import TINY, train_tiny
 from training.card import model_card
 from training.cross_validate import keep_outputs, run_fold, summary
 from training.data.manifest import Example
-from training.data.splits import fold_parts
+from training.data.pictures import square_renditions
+from training.data.splits import fold_parts, group_folds
+from training.deployed import run_form
 from training.evaluate import evaluate
-from training.export import export
+from training.export import PARTS_OF_A_FOLD, export
 from training.learning.augment import Augmentation
 from training.learning.devices import choose_device
 from training.learning.recipe import Phase
@@ -89,13 +92,25 @@ def test_the_card_repeats_what_evaluation_finds(bundle: Bundle, phantoms: list[E
     stated = bundle.forms["fp32"]
     assert report["figures"]["auc"] == pytest.approx(stated.figures["auc"], abs=1e-6)
     assert report["figures"]["n"] == len(test)
-    rows = {row["name"]: row for row in report["operating_points"]}
-    for point in stated.operating_points:
-        assert rows[point.name]["sensitivity"] == pytest.approx(point.sensitivity)
-        assert rows[point.name]["sensitivity_lower_95"] == pytest.approx(point.sensitivity_lower_95)
     page = model_card(bundle)
     assert bundle.identity("fp32") in page
     assert all(limit in page for limit in bundle.card["limits"])
+
+
+def test_each_scan_is_measured_at_a_threshold_that_other_groups_chose(bundle: Bundle, phantoms: list[Example]) -> None:
+    parts = fold_parts(phantoms, QUICK.folds, QUICK.test_fold, QUICK.seed, QUICK.selection_folds)
+    tested = [phantoms[i] for i in parts.test]
+    squares = square_renditions(tested, QUICK.rendition, bundle.folder.parent / "cache")
+    probabilities = run_form(bundle.folder / "fp32.xml", squares).probabilities
+    labels = np.array([example.fractured for example in tested])
+    folds = group_folds(tested, PARTS_OF_A_FOLD, QUICK.seed)
+    for point in bundle.forms["fp32"].operating_points:
+        caught = 0
+        for fold in range(PARTS_OF_A_FOLD):
+            own = folds == fold
+            threshold = choose_threshold(probabilities[~own], labels[~own], point.target_sensitivity)
+            caught += int((probabilities[own & labels] >= threshold).sum())
+        assert point.sensitivity == pytest.approx(caught / labels.sum())
 
 
 def test_a_run_on_all_data_needs_a_cross_validation(phantoms: list[Example], tmp_path: Path) -> None:
