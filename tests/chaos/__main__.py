@@ -9,11 +9,13 @@ from random import Random
 
 from tests.bundles import make_random_bundle
 from tests.chaos.report import REPORT, write_report
-from tests.chaos.stand import standing
+from tests.chaos.stand import STORAGE_MB, standing
 from tests.chaos.trial import Outcome, planned, try_out
 
 SHARES = {True: 2 / 3, False: 1 / 3}
 """How much of the time goes to PostgreSQL, and how much to SQLite."""
+MB_PER_MINUTE = 60
+"""What the pictures of a minute take on two fast processors, with room to spare: nothing is cleaned up meanwhile."""
 
 
 def main() -> int:
@@ -29,8 +31,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
         bundle = make_random_bundle(Path(folder) / "checkpoints" / "random", side=64)
         for postgres, share in SHARES.items():
-            with standing(bundle, postgres) as stand:
-                faults = planned(stand, Random(chosen.seed), chosen.minutes * 60 * share)
+            minutes = chosen.minutes * share
+            with standing(bundle, postgres, STORAGE_MB + int(minutes * MB_PER_MINUTE)) as stand:
+                faults = planned(stand, Random(chosen.seed), minutes * 60)
                 outcomes.append(try_out(stand, chosen.seed, faults, chosen.backlog, chosen.calm))
             write_report(chosen.report, outcomes)
     wrong = [sentence for outcome in outcomes for sentence in outcome.wrong]

@@ -28,6 +28,7 @@ from tests.up import Up
 
 INSIDE = Path(__file__).parent / "inside"
 STORAGE_MB = 640
+RESERVE_MB = 64
 
 
 class RedisServer:
@@ -112,13 +113,13 @@ class PostgresServer:
 class Stand:
     """Everything that faults take hold of. `database` looks at the truth directly, past the network."""
 
-    def __init__(self, folder: Path, bundle: Bundle, postgres: bool) -> None:
+    def __init__(self, folder: Path, bundle: Bundle, postgres: bool, storage_mb: int) -> None:
         self.folder = folder
         self.control = folder / "control"
         self.objects = folder / "objects"
         for made in (self.control, self.objects):
             made.mkdir()
-        self.storage_is_small = _mount_small(self.objects)
+        self.storage_is_small = _mount_small(self.objects, storage_mb)
         self.redis = RedisServer(folder)
         self.redis_network = Proxy(("127.0.0.1", self.redis.port))
         self.postgres = PostgresServer(folder) if postgres else None
@@ -136,7 +137,7 @@ class Stand:
             database_url=through,
             redis_url=f"redis://127.0.0.1:{self.redis_network.port}/0",
             storage_url=f"file://{self.objects}",
-            reserve_mb=STORAGE_MB // 10,
+            reserve_mb=RESERVE_MB,
             batch_size=16,
             decode_timeout_s=20,
             prepare_children=2,
@@ -228,11 +229,11 @@ class Stand:
 
 
 @contextmanager
-def standing(bundle: Bundle, postgres: bool) -> Iterator[Stand]:
+def standing(bundle: Bundle, postgres: bool, storage_mb: int = STORAGE_MB) -> Iterator[Stand]:
     """A started stand in a folder of its own, gone without a trace at the end."""
     # A short path: the name of PostgreSQL's socket has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="chaos-", dir="/tmp"))
-    stand = Stand(folder, bundle, postgres)
+    stand = Stand(folder, bundle, postgres, storage_mb)
     try:
         stand.start()
         yield stand
@@ -242,10 +243,10 @@ def standing(bundle: Bundle, postgres: bool) -> Iterator[Stand]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _mount_small(folder: Path) -> bool:
+def _mount_small(folder: Path, size_mb: int) -> bool:
     """Put a file system in memory with a real end under a folder. False where this machine does not let us."""
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={STORAGE_MB}m,mode=700", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=700", "tmpfs", str(folder)],
         capture_output=True,
         check=False,
     )
