@@ -22,13 +22,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import psutil
 from sqlalchemy import insert, text
 
 from benchmarks.million_jobs import server
 from benchmarks.real_archive import REAL, RELEASED
 from screening import checkpoints
+from screening.bench.processes import ProcessWatch
 from screening.clock import utc_now
+from screening.cores import usable_cores
 from screening.database.migrate import upgrade
 from screening.database.states import Lane, WorkState
 from screening.database.tables import Rendition, Scan
@@ -47,8 +48,8 @@ NO_DURATION = 1e9
 
 
 @contextmanager
-def standing(sqlite: bool) -> Iterator[tuple[Installation, psutil.Process | None]]:
-    """An installation with the released checkpoint, and the process of its PostgreSQL."""
+def standing(sqlite: bool) -> Iterator[tuple[Installation, int | None]]:
+    """An installation with the released checkpoint, and the process id of its PostgreSQL."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="many-workers-")))
         url = f"sqlite:///{folder / 'screening.db'}" if sqlite else stack.enter_context(server(None))
@@ -60,10 +61,10 @@ def standing(sqlite: bool) -> Iterator[tuple[Installation, psutil.Process | None
         yield made, None if sqlite else _postmaster(made)
 
 
-def _postmaster(made: Installation) -> psutil.Process:
+def _postmaster(made: Installation) -> int:
     with made.system.database.read() as session:
         folder = session.scalar(text("SELECT setting FROM pg_settings WHERE name = 'data_directory'"))
-    return psutil.Process(int((Path(str(folder)) / "postmaster.pid").read_text("ascii").split()[0]))
+    return int((Path(str(folder)) / "postmaster.pid").read_text("ascii").split()[0])
 
 
 def fill(made: Installation, first: int, scans: int) -> None:
@@ -146,17 +147,14 @@ def _line(process: subprocess.Popen[bytes], until: bytes) -> bytes:
     raise SystemExit(f"a worker ended with code {process.wait()} before it was done")
 
 
-def seconds_of(process: psutil.Process | None) -> float:
-    """Processor seconds of a process and everything below it, what has ended included."""
-    if process is None:
-        return 0.0
-    total = 0.0
-    for one in [process, *process.children(recursive=True)]:
-        try:
-            total += sum(one.cpu_times()[:4])
-        except psutil.Error:
-            continue
-    return total
+@contextmanager
+def watched(process: int | None) -> Iterator[list[float]]:
+    """A list that is given, at the end, the processor seconds that this process and all below it have used."""
+    used: list[float] = []
+    with ExitStack() as stack:
+        watch = stack.enter_context(ProcessWatch(process)) if process else None
+        yield used
+    used.append(watch.cpu_s if watch else 0.0)
 
 
 def cost(sqlite: bool, sizes: list[int]) -> None:
@@ -167,11 +165,10 @@ def cost(sqlite: bool, sizes: list[int]) -> None:
             fill(made, first, scans)
             first += scans
             open_run(made)
-            before = seconds_of(postgres)
-            [said] = screen(made, 1, NO_DURATION)
-            served = seconds_of(postgres) - before
+            with watched(postgres) as used:
+                [said] = screen(made, 1, NO_DURATION)
             stages = {name: 1000 * stage["seconds"] / stage["scans"] for name, stage in said["stages"].items()}
-            own, served = (1000 * seconds / said["scans"] for seconds in (said["cpu_s"], served))
+            own, served = (1000 * seconds / said["scans"] for seconds in (said["cpu_s"], used[0]))
             print(
                 f"{said['scans']:,} scans: {said['scans'] / said['seconds']:.0f}/s; "
                 f"CPU per scan: worker {own:.2f} ms, database server {served:.2f} ms; "
@@ -190,19 +187,19 @@ def scale(counts: list[int], images_per_s: float, seconds: float) -> None:
             fill(made, first, scans)
             first += scans
             open_run(made)
-            before = seconds_of(postgres)
-            said = screen(made, workers, images_per_s)
+            with watched(postgres) as served:
+                said = screen(made, workers, images_per_s)
             took = max(one["seconds"] for one in said)
             done = sum(one["scans"] for one in said)
             if done != scans:
                 raise SystemExit(f"{done} of {scans} scans were screened")
             rate = done / took
             alone = alone or rate / workers
-            used = sum(one["cpu_s"] for one in said), seconds_of(postgres) - before
+            used = sum(one["cpu_s"] for one in said)
             claims = sum(one["stages"]["claim"]["seconds"] for one in said) / done
             print(
                 f"{workers} workers: {rate:.0f} scans/s, {rate / workers / alone:.2f} of linear; "
-                f"processors busy: workers {used[0] / took:.2f}, database {used[1] / took:.2f}; "
+                f"processors busy: workers {used / took:.2f}, database {served[0] / took:.2f}; "
                 f"claiming takes {1000 * claims:.2f} ms per scan"
             )
 
@@ -220,7 +217,7 @@ def main() -> None:
         cost(given.sqlite, given.scans)
     else:
         scale(given.workers, given.images_per_s, given.seconds)
-    print(f"load of the machine: {os.getloadavg()[0]:.1f}; {psutil.cpu_count()} cores")
+    print(f"load of the machine: {os.getloadavg()[0]:.1f}; {usable_cores()} cores")
 
 
 if __name__ == "__main__":
