@@ -16,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,6 +46,7 @@ from tests.installation import Installation, installation, phantom_png
 DIFFERENT = 64
 AT_ONCE = 1000
 NO_DURATION = 1e9
+BACKENDS_END_WITHIN_S = 1.0
 
 
 @contextmanager
@@ -136,7 +138,11 @@ def screen(made: Installation, workers: int, images_per_s: float) -> list[dict[s
         if process.stdin is not None:
             process.stdin.write(b"\n")
             process.stdin.flush()
-    return [json.loads(_line(process, until=b"{")) for process in started]
+    said = [json.loads(_line(process, until=b"{")) for process in started]
+    for process in started:
+        process.wait()
+    time.sleep(BACKENDS_END_WITHIN_S)  # Only then does PostgreSQL's own process know what its ended ones have used.
+    return said
 
 
 def _line(process: subprocess.Popen[bytes], until: bytes) -> bytes:
