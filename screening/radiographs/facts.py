@@ -46,5 +46,5 @@ class Prepared:
     display_jpeg: bytes
     display_size: tuple[int, int]
     facts: Facts
-    seconds: dict[str, float]
-    """What `decode` and `rendition` took; the display image belongs to the latter."""
+    seconds: dict[str, float] = field(compare=False)
+    """What `decode` and `rendition` took; the display image belongs to the latter. Two are equal whatever they took."""
