@@ -14,6 +14,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 import worker.engines
@@ -53,7 +54,7 @@ def main() -> None:
     system = open_system(load_settings())
     screener = Screener(system, f"asleep@{os.getpid()}", 1)
     screener.warm_up()
-    before_mb = _resident_mb()
+    before_mb = psutil.Process().memory_info().rss / 2**20
     print("ready", flush=True)
     sys.stdin.readline()
     cpu, started, ended, empty = time.process_time(), time.perf_counter(), time.perf_counter(), 0
@@ -83,11 +84,6 @@ def main() -> None:
         flush=True,
     )
     system.database.dispose()
-
-
-def _resident_mb() -> float:
-    with open("/proc/self/status", encoding="ascii") as lines:  # noqa: PTH123  no path of ours
-        return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -20,28 +20,22 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import insert, text
 
-from benchmarks.million_jobs import server
-from benchmarks.real_archive import REAL, RELEASED
+from benchmarks.real_archive import installed, open_night
 from screening import checkpoints
 from screening.bench.processes import ProcessWatch
 from screening.clock import utc_now
 from screening.cores import usable_cores
-from screening.database.migrate import upgrade
 from screening.database.states import Lane, WorkState
 from screening.database.tables import Rendition, Scan
-from screening.inference.bundle import read_bundle
 from screening.radiographs.limits import DecodeLimits
 from screening.radiographs.prepare import prepare
-from screening.rescreening.opening import open_over_archive
-from screening.rescreening.selection import Selection
 from screening.storage import rendition_key
-from tests.conftest import ROOT, free_port, running_valkey
-from tests.installation import Installation, installation, phantom_png
+from tests.conftest import ROOT
+from tests.installation import Installation, phantom_png
 
 DIFFERENT = 64
 AT_ONCE = 1000
@@ -52,14 +46,7 @@ BACKENDS_END_WITHIN_S = 1.0
 @contextmanager
 def standing(sqlite: bool) -> Iterator[tuple[Installation, int | None]]:
     """An installation with the released checkpoint, and the process id of its PostgreSQL."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="many-workers-")))
-        url = f"sqlite:///{folder / 'screening.db'}" if sqlite else stack.enter_context(server(None))
-        redis_url = stack.enter_context(running_valkey(free_port()))
-        upgrade(url)
-        made = stack.enter_context(
-            installation(folder / "data", url, f"{redis_url}/0", read_bundle(RELEASED), **{**REAL, "linger_ms": 0})
-        )
+    with installed(sqlite, linger_ms=0) as made:
         yield made, None if sqlite else _postmaster(made)
 
 
@@ -72,8 +59,7 @@ def _postmaster(made: Installation) -> int:
 def fill(made: Installation, first: int, scans: int) -> None:
     """Scans with a rendition ready and no result, numbered from `first`."""
     with made.system.database.read() as session:
-        active = checkpoints.active(session)
-        spec = checkpoints.rendition_spec(session, active.rendition_spec)
+        spec = checkpoints.rendition_spec(session, checkpoints.active(session).rendition_spec)
     prepared = [prepare(phantom_png(seed, (900, 1100)), spec, DecodeLimits()) for seed in range(DIFFERENT)]
     now = utc_now()
     for start in range(first, first + scans, AT_ONCE):
@@ -115,11 +101,9 @@ def fill(made: Installation, first: int, scans: int) -> None:
             )
 
 
-def open_run(made: Installation) -> None:
-    with made.system.database.write() as session:
-        active = checkpoints.active(session)
-        if open_over_archive(session, utc_now(), "benchmark", active, Selection(), None, "benchmark") is None:
-            raise SystemExit("There was nothing to open a run over.")
+def active(made: Installation) -> str:
+    with made.system.database.read() as session:
+        return checkpoints.active(session).id
 
 
 def screen(made: Installation, workers: int, images_per_s: float) -> list[dict[str, Any]]:
@@ -170,7 +154,7 @@ def cost(sqlite: bool, sizes: list[int]) -> None:
         for scans in sizes:
             fill(made, first, scans)
             first += scans
-            open_run(made)
+            open_night(made, active(made))
             with watched(postgres) as used:
                 [said] = screen(made, 1, NO_DURATION)
             stages = {name: 1000 * stage["seconds"] / stage["scans"] for name, stage in said["stages"].items()}
@@ -192,7 +176,7 @@ def scale(counts: list[int], images_per_s: float, seconds: float) -> None:
             scans = int(workers * images_per_s * seconds)
             fill(made, first, scans)
             first += scans
-            open_run(made)
+            open_night(made, active(made))
             with watched(postgres) as served:
                 said = screen(made, workers, images_per_s)
             took = max(one["seconds"] for one in said)

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count, islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from openvino import opset13
 from safetensors.numpy import load_file, save_file
 
 from benchmarks.million_jobs import server
+from screening import checkpoints
 from screening.checkpoints import register
 from screening.clock import utc_now
 from screening.database.migrate import upgrade
@@ -22,6 +23,8 @@ from screening.inference.bundle import CARD, GOLDEN, Bundle, file_digest, read_b
 from screening.radiographs.limits import DecodeLimits
 from screening.radiographs.rendition import RenditionSpec, fit_input
 from screening.radiographs.rendition_file import load_rendition
+from screening.rescreening.opening import open_over_archive
+from screening.rescreening.selection import Selection
 from screening.settings import Settings
 from screening.storage import rendition_key
 from tests.conftest import ROOT, free_port, running_valkey
@@ -88,20 +91,40 @@ def another_bundle(folder: Path, seed: int, strength: float = 0.3) -> Bundle:
 
 
 @contextmanager
-def standing(**changes: object) -> Iterator[tuple[Installation, str]]:
-    """(an installation on PostgreSQL with the released checkpoint active, the id of another that is registered)."""
+def installed(sqlite: bool = False, **changes: object) -> Iterator[Installation]:
+    """An installation with the released checkpoint active, on PostgreSQL or SQLite."""
     folder = Path(tempfile.mkdtemp(prefix="archive-"))
-    other = another_bundle(folder / "another", seed=4)
     try:
-        with server(None) as url, running_valkey(free_port()) as redis_url:
+        with ExitStack() as stack:
+            url = f"sqlite:///{folder / 'screening.db'}" if sqlite else stack.enter_context(server(None))
+            redis_url = stack.enter_context(running_valkey(free_port()))
             upgrade(url)
             values = {**REAL, "decode_timeout_s": 60.0, **changes}
-            with installation(folder / "data", url, f"{redis_url}/0", read_bundle(RELEASED), **values) as made:
-                system = made.system
-                candidate, _ = register(system.database, system.storage, utc_now(), other, "fp32", "benchmark")
-                yield made, candidate
+            yield stack.enter_context(
+                installation(folder / "data", url, f"{redis_url}/0", read_bundle(RELEASED), **values)
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def standing(**changes: object) -> Iterator[tuple[Installation, str]]:
+    """(an installation on PostgreSQL with the released checkpoint active, the id of another that is registered)."""
+    with tempfile.TemporaryDirectory(prefix="another-") as folder, installed(**changes) as made:
+        system = made.system
+        other = another_bundle(Path(folder) / "another", seed=4)
+        candidate, _ = register(system.database, system.storage, utc_now(), other, "fp32", "benchmark")
+        yield made, candidate
+
+
+def open_night(made: Installation, checkpoint: str) -> int:
+    """Open a run of this checkpoint over everything that it has not screened: its id."""
+    with made.system.database.write() as session:
+        chosen = checkpoints.get(session, checkpoint)
+        opened = open_over_archive(session, utc_now(), "night", chosen, Selection(), None, "benchmark")
+    if opened is None:
+        raise SystemExit("There was nothing to open a run over.")
+    return opened.run_id
 
 
 def upload(made: Installation, name: str, files: Iterator[tuple[str, bytes]], lane: str = "routine") -> int:

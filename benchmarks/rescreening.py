@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import func, select
 
-from benchmarks.real_archive import pictures, prepare_all, squares, standing, upload
+from benchmarks.real_archive import open_night, pictures, prepare_all, squares, standing, upload
 from benchmarks.recomputed import check_comparison, review
 from screening import checkpoints
 from screening.clock import utc_now
@@ -28,9 +28,7 @@ from screening.database.schedule_tables import Firing
 from screening.database.tables import Job, Prediction, Rendition, Run
 from screening.inference.choice import open_engine
 from screening.rescreening.candidates import nominate
-from screening.rescreening.opening import open_over_archive
 from screening.rescreening.schedules import Plan, add_schedule
-from screening.rescreening.selection import Selection
 from screening.runs.lifecycle import cancel_run
 from tests.conftest import ROOT
 from tests.installation import Installation, wait_until
@@ -55,15 +53,6 @@ def job_states(made: Installation, run: int) -> dict[str, int]:
     with made.system.database.read() as session:
         counted = select(Job.state, func.count()).where(Job.run_id == run).group_by(Job.state)
         return dict(session.execute(counted).all())
-
-
-def open_night(made: Installation, candidate: str) -> int:
-    with made.system.database.write() as session:
-        chosen = checkpoints.get(session, candidate)
-        opened = open_over_archive(session, utc_now(), "night", chosen, Selection(), None, "benchmark")
-    if opened is None:
-        raise SystemExit("There was nothing to open a run over.")
-    return opened.run_id
 
 
 def nights(data: Path, scans: int) -> None:

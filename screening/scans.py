@@ -65,8 +65,10 @@ def get_scan(session: Session, scan_id: str) -> Scan:
 
 def name_of(session: Session, scan: Scan, run_id: int | None) -> str:
     """Under which name it came in this run; without one, or where it did not, the name it first arrived under."""
+    if run_id is None:
+        return scan.file_name
     named = select(Job.file_name).where(Job.scan_id == scan.id, Job.run_id == run_id).order_by(Job.id).limit(1)
-    return (session.scalar(named) if run_id is not None else None) or scan.file_name
+    return session.scalar(named) or scan.file_name
 
 
 def predictions_of(session: Session, scan_id: str) -> list[ScanPrediction]:

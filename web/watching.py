@@ -76,15 +76,20 @@ def drift_warnings() -> list[str]:
 
 
 def _drift() -> Latest[Drift | None]:
-    latest: Latest[Drift | None] = current_app.extensions.setdefault("screening-drift", Latest(current.system(), watch))
+    return _kept("drift", watch)
+
+
+def _kept(name: str, count: Callable[[Session, datetime], T], kept_times: int = KEPT_TIMES) -> Latest[T]:
+    """What this process keeps under a name; `count` is taken when it is asked for the first time."""
+    latest: Latest[T] = current_app.extensions.setdefault(
+        f"screening-{name}", Latest(current.system(), count, kept_times)
+    )
     return latest
 
 
 def latest_scores(checkpoint: str) -> Scores:
     """How this checkpoint scored what it screened. At most ten minutes old."""
-    counting = Latest(current.system(), partial(scores_of, checkpoint=checkpoint))
-    latest: Latest[Scores] = current_app.extensions.setdefault(f"screening-scores-{checkpoint}", counting)
-    return latest.get()
+    return _kept(f"scores-{checkpoint}", partial(scores_of, checkpoint=checkpoint)).get()
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,7 @@ def latest_totals() -> Totals:
             jobs=dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all()),
         )
 
-    counting = Latest(current.system(), count, LISTS_KEPT_TIMES)
-    latest: Latest[Totals] = current_app.extensions.setdefault("screening-totals", counting)
-    return latest.get()
+    return _kept("totals", count, LISTS_KEPT_TIMES).get()
 
 
 def latest_counts(filters: Filters) -> tuple[BandCounts, int]:

@@ -21,6 +21,7 @@ from statistics import median
 
 from benchmarks.peers.intake import compare_intake
 from benchmarks.peers.serving import compare_serving
+from screening.cores import usable_cores
 from tests.conftest import ROOT
 
 DATA = ROOT.parent / "shared" / "data"
@@ -32,7 +33,7 @@ def tell(rows: Sequence[tuple[str, list[float]]], unit: str) -> None:
     for name, values in rows:
         spread = f"{min(values):.1f} to {max(values):.1f}"
         print(f"{name:45} {median(values):8.1f} {unit} ({spread}); {first / median(values):.2f}")
-    print(f"{datetime.now(UTC):%Y-%m-%d}, load of the machine {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
+    print(f"{datetime.now(UTC):%Y-%m-%d}, load of the machine {os.getloadavg()[0]:.1f}, {usable_cores()} cores")
 
 
 def main() -> None:

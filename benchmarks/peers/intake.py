@@ -20,11 +20,10 @@ from pydicom.uid import generate_uid
 
 from benchmarks.peers.environments import serving
 from benchmarks.real_archive import RELEASED
-from screening.bench.installation import free_port, running, with_twin
+from screening.bench.installation import free_port, running
 from screening.client.files import LocalFile
 from screening.client.runs import get_run, open_run, submit_run
 from screening.client.uploading import Upload
-from screening.inference.bundle import read_bundle
 
 CONNECTIONS = 4
 REFUSED_BY_ORTHANC = "NM_Kakadu44_SOTmarkerincons.dcm"
@@ -43,10 +42,9 @@ def compare_intake(files: Path, count: int, rounds: int) -> list[tuple[str, list
     peer: list[float] = []
     with tempfile.TemporaryDirectory(prefix="peers-") as made:
         work = Path(made)
-        checkpoints = with_twin(read_bundle(RELEASED), work / "checkpoints")
         for number in range(rounds):
             paths = distinct(files, work / f"files-{number}", count)
-            received, ready = _ours(work / f"ours-{number}", checkpoints, paths)
+            received, ready = _ours(work / f"ours-{number}", paths)
             receipts.append(received)
             prepared.append(ready)
             peer.append(_orthanc(orthanc, work / f"orthanc-{number}", paths))
@@ -73,8 +71,8 @@ def distinct(files: Path, folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def _ours(folder: Path, checkpoints: Path, paths: list[Path]) -> tuple[float, float]:
-    with running(folder, checkpoints, {}) as installed:
+def _ours(folder: Path, paths: list[Path]) -> tuple[float, float]:
+    with running(folder, RELEASED.parent, {}) as installed:
         connection = installed.connection
         run: int = open_run(connection, "intake", "routine")["id"]
         started = time.perf_counter()

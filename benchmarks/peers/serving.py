@@ -11,7 +11,7 @@ import httpx
 
 from benchmarks.peers.environments import environment, serving, version_of
 from benchmarks.real_archive import RELEASED
-from screening.bench.installation import free_port, running, with_twin
+from screening.bench.installation import free_port, running
 from screening.bench.pictures import pictures_in
 from screening.bench.whole import first_screening
 from screening.inference.bundle import read_bundle
@@ -29,9 +29,8 @@ def compare_serving(images: Path, count: int, rounds: int) -> list[tuple[str, li
     pictures = pictures_in(images, count)
     with tempfile.TemporaryDirectory(prefix="peers-") as made:
         work = Path(made)
-        checkpoints = with_twin(read_bundle(RELEASED), work / "checkpoints")
         rows: list[tuple[str, Callable[[int], float]]] = [
-            ("this system, all kept", partial(_ours, work, checkpoints, pictures)),
+            ("this system, all kept", partial(_ours, work, pictures)),
             (f"LitServe {version_of('litserve', 'litserve')}", partial(_litserve, work, pictures)),
             (f"BentoML {version_of('bentoml', 'bentoml')}", partial(_bentoml, work, pictures)),
         ]
@@ -42,8 +41,8 @@ def compare_serving(images: Path, count: int, rounds: int) -> list[tuple[str, li
     return found
 
 
-def _ours(work: Path, checkpoints: Path, pictures: list[Path], number: int) -> float:
-    with running(work / f"ours-{number}", checkpoints, {"SCREENING_FORM": FORM}) as installed:
+def _ours(work: Path, pictures: list[Path], number: int) -> float:
+    with running(work / f"ours-{number}", RELEASED.parent, {"SCREENING_FORM": FORM}) as installed:
         return first_screening(installed, pictures).images_per_s
 
 

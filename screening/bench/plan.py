@@ -14,7 +14,7 @@ from screening.bench.figures import Measure, Ratio, quantile
 from screening.bench.installation import running, with_twin
 from screening.bench.parts import PreparePool, engine_speed
 from screening.bench.pictures import make_pictures
-from screening.bench.whole import WholeRun, first_screening, rescreening, urgent_latencies
+from screening.bench.whole import BATCH, WholeRun, first_screening, rescreening, urgent_latencies
 from screening.cores import usable_cores
 from screening.inference.bundle import Bundle
 from screening.inference.choice import EngineKind, open_engine
@@ -35,7 +35,7 @@ class Plan:
     pictures: tuple[Path, ...]
     rounds: int
     engine: EngineKind
-    batch: int = 32
+    batch: int = BATCH
 
 
 @dataclass

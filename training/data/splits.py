@@ -44,7 +44,7 @@ class Parts:
 
     train: list[int]
     selection: list[int]
-    """The epoch and the temperature are chosen on it: neither trained on nor tested on."""
+    """The epoch is chosen on it: neither trained on nor tested on."""
     test: list[int]
 
 
