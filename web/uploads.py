@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TypeAlias
 
-from werkzeug.exceptions import BadRequest
-from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
+from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from screening.storage import Incoming, Storage
 
 PART_NAME = "file"
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 20
 MOST_PARTS = 10_000
+MOST_HEADER_BYTES = 1 << 14
+_BYTES = "latin-1"
+"""Headers of parts are read byte by byte, so that a name that is no UTF-8 costs its letters and not the request."""
+Event: TypeAlias = MultipartSegment | bytes | bytearray | None
+"""The start of a part, some of its bytes, or None at its end."""
 LONGEST_NAME = 500
 """Characters of a file name that are kept; of a longer one the end is kept, because it tells more than the start."""
 
@@ -32,16 +37,13 @@ def receive_files(body: IO[bytes], boundary: str, storage: Storage, most_bytes: 
     most_bytes limits one file; what is over it is read and dropped, so that its neighbours go on. Raises BadRequest
     for a body that is not well-formed multipart, and StorageError.
     """
-    decoder = MultipartDecoder(
-        boundary.encode("latin-1", "replace"), max_form_memory_size=4 * CHUNK_BYTES, max_parts=MOST_PARTS
-    )
-    events = _events(decoder, body)
+    events = _events(body, boundary)
     found = False
     for event in events:
-        if not isinstance(event, File | Field) or event.name != PART_NAME:
+        if not isinstance(event, MultipartSegment) or event.name != PART_NAME:
             continue
         found = True
-        name = clean_name(_unescaped(event.filename) if isinstance(event, File) else "")
+        name = clean_name((event.filename or "").encode(_BYTES).decode("utf-8", "replace"))
         with storage.receive() as incoming:
             yield Received(name, incoming, _copy(events, incoming, most_bytes))
     if not found:
@@ -54,34 +56,30 @@ def clean_name(name: str) -> str:
     return kept[-LONGEST_NAME:] or "unnamed"
 
 
-def _unescaped(name: str) -> str:
-    """Browsers write these three signs of a name so (WHATWG HTML, multipart/form-data encoding), and only these."""
-    return name.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
-
-
 def _copy(events: Iterator[Event], incoming: Incoming, most_bytes: int) -> int:
     """Write one part's bytes, up to the limit; returns how many there were."""
     total = 0
     for event in events:
-        if isinstance(event, Data):
-            total += len(event.data)
-            if total <= most_bytes:
-                incoming.write(event.data)
-            if not event.more_data:
-                break
+        if not isinstance(event, bytes | bytearray):
+            break
+        total += len(event)
+        if total <= most_bytes:
+            incoming.write(bytes(event))
     return total
 
 
-def _events(decoder: MultipartDecoder, body: IO[bytes]) -> Iterator[Event]:
+def _events(body: IO[bytes], boundary: str) -> Iterator[Event]:
     try:
-        while True:
-            chunk = body.read(CHUNK_BYTES)
-            decoder.receive_data(chunk or None)
-            event = decoder.next_event()
-            while not isinstance(event, NeedData):
-                if isinstance(event, Epilogue):
-                    return
-                yield event
-                event = decoder.next_event()
-    except ValueError as error:
+        parser = PushMultipartParser(
+            boundary.encode(_BYTES, "replace"),
+            max_header_size=MOST_HEADER_BYTES,
+            max_segment_count=MOST_PARTS,
+            header_charset=_BYTES,
+        )
+        yield from parser.parse_blocking(body.read, CHUNK_BYTES)
+    except ParserLimitReached as error:
+        raise RequestEntityTooLarge(
+            f"The multipart body goes over a limit: {error}. Send fewer files at once."
+        ) from error
+    except MultipartError as error:
         raise BadRequest("The multipart body is not well-formed.") from error

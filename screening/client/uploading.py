@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
@@ -12,7 +12,9 @@ from screening.client.files import LocalFile, sha256_of
 from screening.client.http import CONNECTIONS, Connection
 
 WINDOW = 500
-"""Files that are hashed and asked for at once."""
+WINDOW_BYTES = 64 * 2**20
+"""Files that are hashed and asked for at once: few enough that sending begins soon, and goes on while others are
+hashed."""
 GROUP_FILES = 16
 GROUP_BYTES = 8 * 2**20
 """Small files travel together: with one request for each, waiting for answers would take most of the time."""
@@ -65,7 +67,7 @@ class Upload:
         pending: list[Future[None]] = []
         hashing, sending = ThreadPoolExecutor(HASHING_THREADS), ThreadPoolExecutor(CONNECTIONS)
         try:
-            for window in _windows(files, WINDOW):
+            for window in _windows(files):
                 missing: list[Hashed] = []
                 for hashed in self._not_known([h for h in hashing.map(self._hash, window) if h]):
                     (copies if hashed.sha256 in sent else missing).append(hashed)
@@ -193,9 +195,18 @@ def _path_of(file: LocalFile) -> str:
     return str(file.path).encode("utf-8", "replace").decode()
 
 
-def _windows(files: Sequence[LocalFile], size: int) -> Iterator[Sequence[LocalFile]]:
-    for start in range(0, len(files), size):
-        yield files[start : start + size]
+def _windows(files: Sequence[LocalFile]) -> Iterator[list[LocalFile]]:
+    window: list[LocalFile] = []
+    size = 0
+    for file in files:
+        window.append(file)
+        with suppress(OSError):
+            size += file.path.stat().st_size
+        if len(window) == WINDOW or size >= WINDOW_BYTES:
+            yield window
+            window, size = [], 0
+    if window:
+        yield window
 
 
 def _groups(files: Sequence[Hashed]) -> Iterator[list[Hashed]]:

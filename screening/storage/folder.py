@@ -38,8 +38,7 @@ class FolderStorage:
         except OSError as error:
             raise self._trouble(error) from error
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+            _move(path, target)
         except OSError as error:
             raise self._trouble(error) from error
 
@@ -48,9 +47,7 @@ class FolderStorage:
         try:
             self._temporary.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(data)
-            target = self._path(key)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary.replace(target)
+            _move(temporary, self._path(key))
         except OSError as error:
             # On a file system that became read-only even this fails.
             with suppress(OSError):
@@ -145,6 +142,15 @@ def free_bytes_of(folder: Path) -> int:
         return shutil.disk_usage(there).free
     except OSError as error:
         raise StorageError(f"the free space of {there} cannot be asked for ({error.strerror})") from error
+
+
+def _move(path: Path, target: Path) -> None:
+    """Rename, into a folder that is made when it turns out not to be there: mostly it is."""
+    try:
+        path.replace(target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
 
 
 def _modified(path: Path) -> datetime:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from screening.client import uploading
 from screening.client.errors import ClientError
 from screening.client.files import find_files
 from screening.client.http import Connection
@@ -44,6 +45,18 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "w"
     made.mkdir()
     return made
+
+
+def test_large_files_are_asked_for_before_all_are_hashed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploading, "WINDOW_BYTES", 5)
+    (folder / "a").write_bytes(b"first")
+    (folder / "b").write_bytes(b"second")
+    first = receipts(("w/a", b"first"), status="duplicate")
+    second = receipts(("w/b", b"second"), status="duplicate")
+    with scripted_server(missing(), first, missing(), second) as server:
+        got = send(server, folder)
+    assert paths(server) == ["/known", "/admit", "/known", "/admit"]
+    assert [receipt.name for receipt in got] == ["w/a", "w/b"]
 
 
 def test_what_the_server_has_is_admitted_without_its_bytes(folder: Path) -> None:
