@@ -61,7 +61,8 @@ class Settings(BaseSettings):
     form: FormName = "auto"
     checkpoint_dir: Path = Path(__file__).resolve().parent.parent / "checkpoints"
     """The released bundles that a new installation registers at its first start."""
-    batch_size: int = Field(default=32, ge=1, le=1024)
+    batch_size: int = Field(default=32, ge=0, le=1024)
+    """Scans in one batch; 0 means as many as suit the device, which is measured once and kept."""
     linger_ms: int = Field(default=50, ge=0, le=10_000)
     """How long a batch that is not full waits for more scans."""
     engine_threads: int = Field(default=0, ge=0, le=256)

@@ -67,7 +67,7 @@ class BatchLoader:
         self._engines = engines
         self._stages = stages
         self._refused: dict[str, Refusal] = {}
-        self._smaller = (self._settings.batch_size, 0.0)
+        self._smaller = (0, 0.0)
         self._threads = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
 
     @property
@@ -76,10 +76,15 @@ class BatchLoader:
         return {key: refusal.reason for key, refusal in dict(self._refused).items() if refusal.holds}
 
     @property
+    def full_size(self) -> int:
+        """How many scans a batch has when enough are waiting and the device's memory takes them."""
+        return self._engines.batch_size
+
+    @property
     def size(self) -> int:
         """How many scans a batch may have at present."""
         size, until = self._smaller
-        return size if time.monotonic() < until else self._settings.batch_size
+        return size if time.monotonic() < until else self.full_size
 
     def keep_to(self, size: int) -> None:
         """Claim no larger batches than this for a while, and screen none."""

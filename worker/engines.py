@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import structlog
 
 from screening import checkpoints
+from screening.inference.batch_size import batch_size_of
 from screening.inference.bundle import Bundle
 from screening.inference.choice import open_engine
 from screening.inference.engine import Engine
@@ -14,6 +15,7 @@ from screening.system import System
 log = structlog.get_logger()
 
 CHECKPOINTS_IN_MEMORY = 2
+BATCH_SIZE_UNTIL_MEASURED = 32
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class LoadedEngine:
     engine: Engine
     bundle: Bundle
     form: str
+    batch_size: int
+    """How many renditions it takes at once at its best."""
 
 
 class Engines:
@@ -37,6 +41,12 @@ class Engines:
         loaded = dict(self._loaded)
         device = next((item.engine.device for item in loaded.values()), "not loaded yet")
         return {"engines": {key: f"{item.engine.name} {item.form}" for key, item in loaded.items()}, "device": device}
+
+    @property
+    def batch_size(self) -> int:
+        """As set, or what suits every engine in memory."""
+        sizes = [item.batch_size for item in dict(self._loaded).values()]
+        return min(sizes, default=self._system.settings.batch_size or BATCH_SIZE_UNTIL_MEASURED)
 
     def get(self, checkpoint_id: str) -> LoadedEngine:
         """The engine of a checkpoint. Raises BundleError or EngineError where it cannot be served here."""
@@ -56,4 +66,5 @@ class Engines:
         engine = open_engine(settings.engine, bundle, form, self._threads)
         check = check_against_golden(engine, bundle, form)
         log.info("engine ready", checkpoint=checkpoint_id, engine=engine.name, difference=check.difference)
-        return LoadedEngine(engine, bundle, form)
+        size = settings.batch_size or batch_size_of(engine, settings.data_dir / "batch-sizes.json")
+        return LoadedEngine(engine, bundle, form, size)

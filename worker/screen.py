@@ -149,7 +149,7 @@ class Screener:
         self.statistics.batches += 1
         self.statistics.scans += recorded
         self.statistics.busy_s += took
-        self.statistics.last_fill = len(batch.scan_ids) / self._settings.batch_size
+        self.statistics.last_fill = len(batch.scan_ids) / self._batches.full_size
 
     def _write(self, batch: LoadedBatch, predictions: Predictions) -> int:
         """Write what the network said of a batch, close runs that it completed, and return how many it ended."""

@@ -9,7 +9,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import resnet18
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import ResNet, resnet18
+from torchvision.models.resnet import BasicBlock
 
 from screening.inference.bundle import WEIGHTS, Bundle, BundleError
 from screening.inference.engine import OutOfDeviceMemory, Precision, Predictions, check_batch, to_predictions
@@ -26,6 +28,19 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         for name, value in stored.items()
         if not name.endswith(".step")
     }
+
+
+def fold_normalisations(network: ResNet) -> ResNet:
+    """The network in evaluation mode with each batch normalisation folded into the convolution before it: the same
+    answers but for rounding, with half the layers to start on a GPU."""
+    network.eval()
+    network.conv1, network.bn1 = fuse_conv_bn_eval(network.conv1, network.bn1), nn.Identity()
+    for block in (module for module in network.modules() if isinstance(module, BasicBlock)):
+        block.conv1, block.bn1 = fuse_conv_bn_eval(block.conv1, block.bn1), nn.Identity()
+        block.conv2, block.bn2 = fuse_conv_bn_eval(block.conv2, block.bn2), nn.Identity()
+        if block.downsample is not None:
+            block.downsample = nn.Sequential(fuse_conv_bn_eval(block.downsample[0], block.downsample[1]))
+    return network
 
 
 class TorchEngine:
@@ -51,7 +66,11 @@ class TorchEngine:
             network.load_state_dict(weights)
         except (SafetensorError, KeyError, RuntimeError) as error:
             raise BundleError(f"torch cannot use {path} ({error}); export the bundle again") from error
-        self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
+        # fp16 rather than bf16: three more bits of mantissa, and an overflow is caught as not finite.
+        self._dtype = torch.float16 if self._cuda else torch.float32
+        self._filter = network.fc.weight.detach()[:, :, None, None].to(self._device, copy=True)
+        self._bias = network.fc.bias.detach().to(self._device, copy=True)
+        self._network = fold_normalisations(network).to(self._device, self._dtype, memory_format=torch.channels_last)
 
     def predict(self, batch: NDArray[np.uint8]) -> Predictions:
         """See `Engine.predict`."""
@@ -69,18 +88,16 @@ class TorchEngine:
         if self._cuda:
             renditions = renditions.pin_memory().to(self._device, non_blocking=True)
         with torch.inference_mode():
-            # fp16 rather than bf16: three more bits of mantissa, and an overflow is caught as not finite.
-            with torch.autocast(self._device.type, dtype=torch.float16, enabled=self._cuda):
-                features = self._features(renditions)
+            features = self._features(renditions)
             # Averaging over positions and the linear layer commute, so that the maps are exact and almost free.
-            maps = functional.conv2d(features.float(), self._network.fc.weight[:, :, None, None]).squeeze(1)
-            logits = maps.mean(dim=(1, 2)) + self._network.fc.bias
+            maps = functional.conv2d(features.float(), self._filter).squeeze(1)
+            logits = maps.mean(dim=(1, 2)) + self._bias
         return to_predictions(logits.cpu().numpy(), maps.cpu().numpy(), len(batch))
 
     def _features(self, renditions: Tensor) -> Tensor:
         """(n, 1, side, side) uint8 -> (n, 512, h, w)."""
         net = self._network
-        x = (renditions.float() - self._mean) / self._std
+        x = ((renditions.float() - self._mean) / self._std).to(self._dtype, memory_format=torch.channels_last)
         x = net.maxpool(net.relu(net.bn1(net.conv1(x))))
         features: Tensor = net.layer4(net.layer3(net.layer2(net.layer1(x))))
         return features

@@ -78,6 +78,18 @@ def states(made: Installation) -> dict[str, int]:
         return dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
 
 
+def test_batches_are_as_large_as_was_measured_for_the_device(
+    tmp_path: Path, sqlite_url: str, redis_url: str, random_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with installation(tmp_path / "data", sqlite_url, redis_url, random_bundle, batch_size=0) as made:
+        screener, engine = screener_with(monkeypatch, made, lambda _: None)
+        monkeypatch.setattr(worker.engines, "batch_size_of", lambda measured, _: 64 if measured is engine else 0)
+        assert screener.details()["batch_size"] == worker.engines.BATCH_SIZE_UNTIL_MEASURED
+        screener.warm_up()
+        assert screener.details()["batch_size"] == 64
+        screener.close()
+
+
 def test_a_batch_goes_through_with_maps_and_provenance(prepared: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     screener, engine = screener_with(monkeypatch, prepared, lambda _: None)
     screen_all(screener)

@@ -23,7 +23,7 @@ def test_defaults_are_the_embedded_system(tmp_path: object, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("port", "99999"), ("batch_size", "0"), ("engine", "tensorrt"), ("lease_s", "minus one")]
+    ("name", "value"), [("port", "99999"), ("batch_size", "-1"), ("engine", "tensorrt"), ("lease_s", "minus one")]
 )
 def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     assert f"SCREENING_{name.upper()}:" in refused(monkeypatch, **{name: value})
