@@ -1,8 +1,9 @@
 """A screen worker whose engine only sleeps: started by `benchmarks.many_workers`, and told by it when to begin.
 
-    SCREENING_...=... python -m benchmarks.asleep IMAGES_PER_S
+    SCREENING_...=... python -m benchmarks.asleep IMAGES_PER_S [CORE]
 
-It prints "ready", waits for a line, screens until nothing is left, and prints what it used as one JSON document.
+It keeps to one core if one is named, as if that were its machine. It prints "ready", waits for a line, screens until
+nothing is left, and prints what it used as one JSON document.
 """
 
 # ruff: noqa: T201  what it prints is read by the benchmark
@@ -49,6 +50,8 @@ class SleepingEngine:
 
 def main() -> None:
     engine = SleepingEngine(float(sys.argv[1]))
+    if sys.argv[2:]:
+        psutil.Process().cpu_affinity([int(sys.argv[2])])
     worker.engines.open_engine = lambda *_: engine
     worker.engines.check_against_golden = lambda *_: SelfCheck(0.0, 0.0, 1)
     system = open_system(load_settings())

@@ -5,7 +5,7 @@
 
 Screen workers with an engine that only sleeps re-screen an archive of generated renditions. `cost` lets one worker
 with an engine of no duration run through archives of several sizes. `scale` lets more and more workers share one
-archive, each as fast as a real engine on cores of its own would be.
+archive, each as fast as a real engine on cores of its own would be; --pin gives each one core to keep to, in turns.
 """
 
 # ruff: noqa: T201  what it prints is its result
@@ -106,15 +106,21 @@ def active(made: Installation) -> str:
         return checkpoints.active(session).id
 
 
-def screen(made: Installation, workers: int, images_per_s: float) -> list[dict[str, Any]]:
+def screen(made: Installation, workers: int, images_per_s: float, pin: bool = False) -> list[dict[str, Any]]:
     """What each of so many workers says of itself when nothing is left."""
     command = [sys.executable, "-m", "benchmarks.asleep", str(images_per_s)]
+    cores = sorted(os.sched_getaffinity(0))
     environment = {**os.environ, **made.environment, "OMP_NUM_THREADS": "1"}
     started = [
         subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command + ([str(cores[number % len(cores)])] if pin else []),
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
-        for _ in range(workers)
+        for number in range(workers)
     ]
     for process in started:
         _line(process, until=b"ready")
@@ -168,7 +174,7 @@ def cost(sqlite: bool, sizes: list[int]) -> None:
             )
 
 
-def scale(counts: list[int], images_per_s: float, seconds: float) -> None:
+def scale(counts: list[int], images_per_s: float, seconds: float, pin: bool) -> None:
     """Scans per second of more and more workers on one PostgreSQL."""
     with standing(sqlite=False) as (made, postgres):
         first, alone = 0, 0.0
@@ -178,7 +184,7 @@ def scale(counts: list[int], images_per_s: float, seconds: float) -> None:
             first += scans
             open_night(made, active(made))
             with watched(postgres) as served:
-                said = screen(made, workers, images_per_s)
+                said = screen(made, workers, images_per_s, pin)
             took = max(one["seconds"] for one in said)
             done = sum(one["scans"] for one in said)
             if done != scans:
@@ -202,11 +208,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--images-per-s", type=float, default=80.0, help="how fast the engine of each worker pretends")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each row of `scale` should take")
+    parser.add_argument("--pin", action="store_true", help="each worker of `scale` keeps to one core")
     given = parser.parse_args()
     if given.part == "cost":
         cost(given.sqlite, given.scans)
     else:
-        scale(given.workers, given.images_per_s, given.seconds)
+        scale(given.workers, given.images_per_s, given.seconds, given.pin)
     print(f"load of the machine: {os.getloadavg()[0]:.1f}; {usable_cores()} cores")
 
 

@@ -24,11 +24,10 @@ from training.learning.loop import predict
 from training.learning.material import judged_pictures
 from training.learning.networks import GreyResNet18
 from training.learning.recipe import Recipe
-from training.measuring.ranking import measure_ranking
 from training.release.eight_bit import settle
+from training.release.evidence import Evidence
 from training.release.forms import FORMS, save_forms, typical_indices
-from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled, shared_calibration
-from training.release.thresholds import DEFAULT_POINT, points_from_other_folds
+from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled
 from training.train import add_device_options, chosen_recipe, device_from, say_on_terminal, train_by_recipe
 
 NOT_DEPLOYED = "torch"
@@ -83,16 +82,11 @@ def keep_outputs(recipe: Recipe, fold: int, examples: list[Example], out: Path) 
 
 def summary(recipe: Recipe, out: Path, examples: list[Example], form: str) -> dict[str, Any]:
     """The figures of all finished folds together, with intervals over groups."""
-    outputs = pooled(out, form, recipe.folds)
-    tested = outputs.examples(examples)
-    probabilities, maps = outputs.calibrated(*shared_calibration(outputs, tested))
-    labels = np.array([e.fractured for e in tested])
-    points = points_from_other_folds(probabilities, labels, outputs.folds)
-    seen = {"maps": maps, "side": recipe.rendition_side} if maps.size else {}
+    evidence = Evidence.of(pooled(out, form, recipe.folds), examples, recipe)
     return {
         "form": form,
         "folds": finished_folds(out, form, recipe.folds),
-        **measure_ranking(probabilities, tested, points, default=DEFAULT_POINT, **seen),
+        **evidence.figures(evidence.calibration),
     }
 
 

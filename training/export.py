@@ -11,7 +11,6 @@ import datetime
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +23,20 @@ from screening.inference.bundle import CARD, CARD_FORMAT, GOLDEN, WEIGHTS, Bundl
 from screening.watching.statistics import BINS
 from training.data.manifest import DatasetError, Example, read_dataset
 from training.data.pictures import square_renditions
-from training.data.splits import Parts, fold_parts, group_folds
+from training.data.splits import fold_parts
 from training.deployed import run_form
 from training.learning.initial import trained_network
 from training.learning.networks import GreyResNet18
 from training.learning.recipe import Recipe
-from training.measuring.ranking import measure_ranking
 from training.release.card_facts import INTENDED_USE, LIMITS, split_facts, training_facts
 from training.release.eight_bit import settle
+from training.release.evidence import Evidence
 from training.release.forms import FORMS, fold_calibration, save_forms, typical_indices
 from training.release.golden import golden_renditions
-from training.release.out_of_fold import OutOfFold, finished_folds, pooled, shared_calibration
-from training.release.thresholds import DEFAULT_POINT, chosen_points, points_from_other_folds, stated
+from training.release.out_of_fold import OutOfFold, finished_folds, pooled
+from training.release.thresholds import DEFAULT_POINT, chosen_points, stated
 from training.train import say_on_terminal
 
-PARTS_OF_A_FOLD = 5
 MEASURED_ON_KEPT_AWAY = (
     "groups that neither trained the weights nor chose an epoch, each scan at thresholds chosen on other groups of them"
 )
@@ -46,17 +44,6 @@ MEASURED_OUT_OF_FOLD = (
     "out of fold: every scan by a network of the same recipe that never saw its group, at thresholds chosen on the "
     "other folds"
 )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a form said of scans that did not train it. They choose its thresholds, and each is measured by thresholds
-    that scans of other folds chose."""
-
-    outputs: OutOfFold
-    examples: list[Example]
-    measured_on: str
-    """For the card: which scans these are."""
 
 
 def export(
@@ -88,12 +75,15 @@ def export(
         trial = _network_of(run, recipe)
         settle(trial)
         save_forms(trial, recipe.rendition_side, typical_squares, run / "forms", forms)
-        evidence = {form: _kept_away(run / "forms" / f"{form}.xml", recipe, examples, parts, cache) for form in forms}
+        tested = [examples[i] for i in parts.test]
+        outputs = {form: _outputs_of(run / "forms" / f"{form}.xml", recipe, tested, cache) for form in forms}
+        measured_on = MEASURED_ON_KEPT_AWAY
     else:
-        evidence = {form: _out_of_fold(cross_validation, form, recipe, examples) for form in forms}
-    first = evidence[forms[0]]
-    slope, offset = shared_calibration(first.outputs, first.examples)
-    fold_calibration(network, slope, offset)
+        outputs = {form: pooled(cross_validation, form, recipe.folds) for form in forms}
+        measured_on = MEASURED_OUT_OF_FOLD
+    evidence = {form: Evidence.of(said, examples, recipe) for form, said in outputs.items()}
+    calibration = evidence[forms[0]].calibration
+    fold_calibration(network, *calibration)
 
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(settle(network), folder / WEIGHTS)
@@ -114,13 +104,13 @@ def export(
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "architecture": "ResNet-18 (torchvision), one input channel, one output, global average pooling",
         "rendition": recipe.rendition.as_dict(),
-        "forms": {form: _measured(evidence[form], recipe, (slope, offset)) for form in forms},
+        "forms": {form: _measured(evidence[form], calibration, measured_on) for form in forms},
         "default_form": forms[0],
         "files": {name: file_digest(folder / name) for name in files},
         "training": {
             **training_facts(run, recipe),
             "split": split_facts(recipe, examples, parts, validated),
-            "calibration": {"slope": slope, "offset": offset},
+            "calibration": dict(zip(("slope", "offset"), calibration, strict=True)),
             "cross_validation": table,
             "notes": list(notes),
         },
@@ -138,30 +128,20 @@ def _network_of(run: Path, recipe: Recipe) -> GreyResNet18:
     return network
 
 
-def _kept_away(xml: Path, recipe: Recipe, examples: list[Example], parts: Parts, cache: Path) -> Evidence:
-    tested = [examples[i] for i in parts.test]
+def _outputs_of(xml: Path, recipe: Recipe, tested: list[Example], cache: Path) -> OutOfFold:
+    """What the file of a form says of the fold that was kept away."""
     said = run_form(xml, square_renditions(tested, recipe.rendition, cache))
-    folds = group_folds(tested, PARTS_OF_A_FOLD, recipe.seed)
-    outputs = OutOfFold(tuple(e.image_id for e in tested), folds, said.logits, said.maps)
-    return Evidence(outputs, tested, MEASURED_ON_KEPT_AWAY)
+    folds = np.full(len(tested), recipe.test_fold)
+    return OutOfFold(tuple(e.image_id for e in tested), folds, said.logits, said.maps)
 
 
-def _out_of_fold(folder: Path, form: str, recipe: Recipe, examples: list[Example]) -> Evidence:
-    outputs = pooled(folder, form, recipe.folds)
-    return Evidence(outputs, outputs.examples(examples), MEASURED_OUT_OF_FOLD)
-
-
-def _measured(evidence: Evidence, recipe: Recipe, calibration: tuple[float, float]) -> dict[str, Any]:
+def _measured(evidence: Evidence, calibration: tuple[float, float], measured_on: str) -> dict[str, Any]:
     """The part of the card that one form fills."""
-    probabilities, maps = evidence.outputs.calibrated(*calibration)
-    labels = np.array([e.fractured for e in evidence.examples])
-    points = chosen_points(probabilities, labels)
-    measured_at = points_from_other_folds(probabilities, labels, evidence.outputs.folds)
-    figures = measure_ranking(
-        probabilities, evidence.examples, measured_at, maps, recipe.rendition_side, default=DEFAULT_POINT
-    )
+    probabilities, _ = evidence.outputs.calibrated(*calibration)
+    figures = evidence.figures(calibration)
+    points = chosen_points(probabilities, np.array([e.fractured for e in evidence.examples]))
     operating, likely = stated(points, figures["operating_points"])
-    figures["measured_on"] = evidence.measured_on
+    figures["measured_on"] = measured_on
     return {
         "operating_points": operating,
         "default_operating_point": DEFAULT_POINT,

@@ -44,6 +44,7 @@ def register_filters(app: Flask) -> None:
         ago=ago,
         waited=waited,
         rate=rate,
+        average=average,
         details=details,
         per_scan=per_scan,
     )
@@ -139,6 +140,11 @@ def rate(per_second: float) -> str:
     if per_second >= 10:
         return f"{per_second:,.0f}/s"
     return f"{per_second:.1f}/s" if per_second >= 1 else f"{per_second * 60:.0f}/min"
+
+
+def average(value: float) -> str:
+    """A mean of counts: 361, 4.2; decimals of large ones say nothing."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def ago(value: datetime) -> str:

@@ -39,9 +39,7 @@ def points_from_other_folds(
     probabilities: NDArray[np.float64], fractured: NDArray[np.bool_], folds: NDArray[np.int64]
 ) -> list[Point]:
     """The same points with, for each scan, thresholds chosen on other folds than its own: what they give is what a
-    threshold chosen on all folds can be expected to give on new scans. One fold alone chooses for itself."""
-    if len(np.unique(folds)) < 2:
-        return chosen_points(probabilities, fractured)
+    threshold chosen on all folds can be expected to give on new scans. There are two folds or more."""
     return _points(
         {
             name: thresholds_from_other_folds(probabilities, fractured, folds, choose)

@@ -22,10 +22,11 @@ from training.data.pictures import square_renditions
 from training.data.splits import fold_parts, group_folds
 from training.deployed import run_form
 from training.evaluate import evaluate
-from training.export import PARTS_OF_A_FOLD, export
+from training.export import export
 from training.learning.augment import Augmentation
 from training.learning.devices import choose_device
 from training.learning.recipe import Phase
+from training.release.evidence import PARTS_OF_A_FOLD
 from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled
 
 # OpenVINO converts torch modules by tracing, which torch 2.15 calls deprecated; NNCF warns of small calibration sets.
