@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select, tuple_, update
+from sqlalchemy import Select, bindparam, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from screening.database.states import UNFINISHED, JobState, Lane, RunState, WorkState
@@ -78,48 +78,62 @@ def claim_renditions(session: Session, lease: Lease, now: datetime, limit: int) 
     return [RenditionClaim(*row) for row in claimed]
 
 
+_LEARNED = ("study", "modality", "body_part", "view", "laterality", "facts")
+# Made once and run for all scans of a batch: to put a statement together costs SQLAlchemy more than to run it.
+_MEASURE = (
+    update(Rendition)
+    .where(Rendition.scan_id == bindparam("of_scan"), Rendition.spec == bindparam("of_spec"))
+    .values(width=bindparam("new_width"), height=bindparam("new_height"))
+)
+_LEARN = (
+    update(Scan).where(Scan.id == bindparam("of_scan")).values({name: bindparam(f"new_{name}") for name in _LEARNED})
+)
+
+
 def record_ready(session: Session, lease: Lease, now: datetime, prepared: Sequence[PreparedScan]) -> list[str]:
     """Record finished renditions and queue their jobs. Returns the scans that this lease still held."""
-    kept = []
-    for item in prepared:
-        held = session.scalar(
-            update(Rendition)
-            .where(*_held(lease, item.scan_id, item.spec))
-            .values(
-                state=WorkState.READY,
-                width=item.width,
-                height=item.height,
-                finished_at=now,
-                lease_token=None,
-                lease_until=None,
-            )
-            .returning(Rendition.scan_id)
+    if not prepared:
+        return []
+    finished = {(item.scan_id, item.spec): item for item in prepared}
+    held = session.execute(
+        update(Rendition)
+        .where(
+            tuple_(Rendition.scan_id, Rendition.spec).in_(finished),
+            Rendition.state == WorkState.WORKING,
+            Rendition.lease_token == lease.token,
         )
-        if held is None:
-            continue
-        kept.append(item.scan_id)
-        session.execute(
-            update(Scan)
-            .where(Scan.id == item.scan_id)
-            .values(
-                study=item.study,
-                modality=item.modality,
-                body_part=item.body_part,
-                view=item.view,
-                laterality=item.laterality,
-                facts=item.facts,
-            )
-        )
+        .values(state=WorkState.READY, finished_at=now, lease_token=None, lease_until=None)
+        .returning(Rendition.scan_id, Rendition.spec),
+        execution_options={"synchronize_session": False},
+    )
+    still = {(scan_id, spec) for scan_id, spec in held}
+    kept = [item for key, item in finished.items() if key in still]
+    if not kept:
+        return []
+    connection = session.connection()
+    connection.execute(
+        _MEASURE,
+        [
+            {"of_scan": item.scan_id, "of_spec": item.spec, "new_width": item.width, "new_height": item.height}
+            for item in kept
+        ],
+    )
+    connection.execute(
+        _LEARN,
+        [{"of_scan": item.scan_id, **{f"new_{name}": getattr(item, name) for name in _LEARNED}} for item in kept],
+    )
+    for spec in sorted({item.spec for item in kept}):
         session.execute(
             update(Job)
             .where(
-                Job.scan_id == item.scan_id,
+                Job.scan_id.in_([item.scan_id for item in kept if item.spec == spec]),
                 Job.state == JobState.PREPARING,
-                Job.run_id.in_(_runs_with_spec(item.spec)),
+                Job.run_id.in_(_runs_with_spec(spec)),
             )
-            .values(state=JobState.QUEUED)
+            .values(state=JobState.QUEUED),
+            execution_options={"synchronize_session": False},
         )
-    return kept
+    return [item.scan_id for item in kept]
 
 
 def record_rejected(
