@@ -88,8 +88,11 @@ def _recipe(training: dict[str, Any]) -> list[str]:
     recipe = training.get("recipe")
     if not recipe:
         return []
-    phases = ", ".join(f"{phase['epochs']} epochs at {phase['side']} px" for phase in recipe["phases"])
-    begins = {"imagenet": "ImageNet weights", "file": "weights of a file"}.get(recipe.get("init"), "random weights")
+    stages = [recipe["before"], recipe] if recipe.get("before") else [recipe]
+    phases = ", then ".join(
+        ", ".join(f"{phase['epochs']} epochs at {phase['side']} px" for phase in stage["phases"]) for stage in stages
+    )
+    begins = {"imagenet": "ImageNet weights", "file": "weights of a file"}.get(stages[0].get("init"), "random weights")
     taught = "" if not recipe.get("distillation") else ", taught by an EfficientNet-Lite0 with ImageNet weights"
     lines = [
         f"- ResNet-18 from {begins}{taught}: {phases}; fractured scans weigh {recipe['positive_weight']} times in the "

@@ -37,7 +37,8 @@ def train_by_recipe(
     cache: Path | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Train the recipe, and before it its teacher if it has one and none is given. Returns the selected epoch's record.
+    """Train the recipe, and before it its teacher if it has one and none is given, and the recipe that it begins with.
+    Returns the selected epoch's record.
 
     teachers: out folders of trained teachers; several are an ensemble. cache: where renditions are kept, in `out` if
     not given. Raises ValueError where `out` was started with another recipe.
@@ -47,21 +48,26 @@ def train_by_recipe(
     say: Callable[[str], None] = (lambda _: None) if quiet else say_on_terminal
     warn_of_leaks(examples, parts, cache, say)
 
-    def run(recipe: Recipe, out: Path, taught_by: Teacher | None) -> dict[str, Any]:
+    def run(recipe: Recipe, out: Path, taught_by: Teacher | None, begin: Path | None) -> dict[str, Any]:
         train_part, selection_part = ([examples[i] for i in part] for part in (parts.train, parts.selection))
         material = gather(recipe, train_part, selection_part, cache, say)
-        return train(recipe, material, out, device, taught_by, init_file, quiet)
+        return train(recipe, material, out, device, taught_by, begin, quiet)
 
     taught_by = None
     if recipe.distillation is not None:
         if not teachers:
-            if recipe.teacher_recipe is None:
+            if recipe.teacher is None:
                 raise ValueError("this recipe distils: name trained teachers with --teacher, or put a teacher into it")
             say(f"training the teacher in {out / 'teacher'}")
-            run(recipe.teacher_recipe, out / "teacher", None)
+            run(recipe.on_same_parts(recipe.teacher), out / "teacher", None, None)
             teachers = (out / "teacher",)
         taught_by = Teacher.read(teachers, device)
-    return run(recipe, out, taught_by)
+    if recipe.before is not None:
+        say(f"training what this begins with in {out / 'before'}")
+        before = recipe.on_same_parts(recipe.before)
+        run(before, out / "before", taught_by if before.distillation else None, None)
+        init_file = out / "before" / "last.pt"
+    return run(recipe, out, taught_by, init_file)
 
 
 def warn_of_leaks(examples: list[Example], parts: Parts, cache: Path, say: Callable[[str], None]) -> None:
@@ -76,13 +82,13 @@ def warn_of_leaks(examples: list[Example], parts: Parts, cache: Path, say: Calla
 def chosen_recipe(path: Path | None, init: str | None) -> tuple[Recipe, Path | None]:
     """The recipe as --recipe and --init say, and the file that its weights begin with. Raises ValueError."""
     recipe = Recipe.read(path or RECIPES / ("fine-tune.json" if init and init != "distil" else "student.json"))
-    if init is None or init == recipe.init:
+    if init in (None, (recipe.before or recipe).init):
         return recipe, None
     if init in ("random", "imagenet", "distil"):
-        return dataclasses.replace(recipe, init=init), None
+        return dataclasses.replace(recipe, init=init, before=None), None
     if not Path(init).is_file():
         raise ValueError(f"--init {init} is neither imagenet, distil, random nor a file; correct it")
-    return dataclasses.replace(recipe, init="file", init_digest=file_digest(Path(init))), Path(init)
+    return dataclasses.replace(recipe, init="file", before=None, init_digest=file_digest(Path(init))), Path(init)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def build_network(recipe: Recipe, init_file: Path | None = None) -> Backbone:
     network = _resnet(recipe)
     if recipe.init == "imagenet":
         _load(network, grey_imagenet(GREY_MEAN, GREY_STD), "torchvision's ImageNet weights")
-    elif recipe.init == "file":
+    elif recipe.init in ("file", "before"):
         if init_file is None:
             raise ValueError("this recipe begins with a file; name it with --init FILE")
         _load(network, read_weights(init_file), str(init_file))

@@ -9,7 +9,7 @@ from screening.radiographs.rendition import RenditionSpec
 from training.learning.augment import Augmentation
 
 Network = Literal["resnet18", "resnet18-deep-head", "lite0"]
-Init = Literal["random", "imagenet", "file", "distil"]
+Init = Literal["random", "imagenet", "file", "distil", "before"]
 Selection = Literal["specificity", "recall"]
 
 
@@ -45,6 +45,7 @@ class Recipe:
     """resnet18 (served), resnet18-deep-head (the head 512-512-2 of the original recipe), or lite0 (teacher)"""
     init: Init = "random"
     """Where the weights begin: random; torchvision's ImageNet weights; a file; `distil` is random with a teacher.
+    `before` is the last weights of the recipe that is trained before this one.
     A lite0 always begins with the ImageNet weights of its package. Whatever they begin with, they follow a teacher
     where the recipe has a `distillation`."""
     init_digest: str = ""
@@ -74,6 +75,9 @@ class Recipe:
     """The share of batches in which pictures are laid over each other in pairs, in random proportion."""
     distillation: Distillation | None = None
     teacher: "Recipe | None" = None
+    before: "Recipe | None" = None
+    """Trained first, on the same parts and under the same teacher: small inputs, say, whose weights a slow stage at the
+    full side begins with."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     frozen_blocks: int = 0
     """Blocks of lite0 whose weights stay as ImageNet left them; their gradients are not computed."""
@@ -93,6 +97,9 @@ class Recipe:
         if self.init == "distil" and self.distillation is None:
             raise ValueError("init distil needs a `distillation` in the recipe; recipes/student.json has one")
 
+        if (self.init == "before") != (self.before is not None):
+            raise ValueError("init before and a recipe `before` need each other; recipes/student.json has both")
+
     @property
     def rendition(self) -> RenditionSpec:
         return RenditionSpec(side=self.rendition_side)
@@ -108,13 +115,10 @@ class Recipe:
             epoch -= phase.epochs
         raise IndexError(f"the recipe has {self.epochs} epochs, there is no epoch {epoch}")
 
-    @property
-    def teacher_recipe(self) -> "Recipe | None":
-        """The teacher's, on the same parts as the student's: a teacher that saw the test part would pass it on."""
-        if self.teacher is None:
-            return None
+    def on_same_parts(self, other: "Recipe") -> "Recipe":
+        """Another recipe for the parts of this one: a teacher that saw the test part would pass it on."""
         return replace(
-            self.teacher,
+            other,
             folds=self.folds,
             test_fold=self.test_fold,
             selection_folds=self.selection_folds,
@@ -134,8 +138,9 @@ class Recipe:
             for name, kind in (("distillation", Distillation), ("augmentation", Augmentation)):
                 if values.get(name) is not None:
                     values[name] = kind(**values[name])
-            if values.get("teacher") is not None:
-                values["teacher"] = cls.from_dict(values["teacher"])
+            for name in ("teacher", "before"):
+                if values.get(name) is not None:
+                    values[name] = cls.from_dict(values[name])
             return cls(**values)
         except TypeError as error:
             raise ValueError(

@@ -177,6 +177,21 @@ def test_a_recipe_with_a_teacher_in_it_trains_the_teacher_first(phantoms: list[E
     assert (tmp_path / "student" / "best.pt").exists()
 
 
+def test_a_recipe_begins_with_the_last_weights_of_the_one_before(phantoms: list[Example], tmp_path: Path) -> None:
+    """Without a learning rate the second stage keeps what it begins with."""
+    stages = dataclasses.replace(
+        TINY, init="before", before=dataclasses.replace(TINY, seed=9, test_fold=None), learning_rate=0.0, ema_decay=0.0
+    )
+    train_tiny(stages, phantoms, tmp_path / "whole")
+    stored = Recipe.read(tmp_path / "whole" / "before" / "recipe.json")
+    assert (stored.seed, stored.test_fold) == (TINY.seed, TINY.test_fold), "the same scans are kept away"
+    before, after = (torch.load(tmp_path / "whole" / name, weights_only=True) for name in ("before/last.pt", "best.pt"))
+    torch.testing.assert_close(after["layer4.1.conv2.weight"], before["layer4.1.conv2.weight"])
+    train_tiny(dataclasses.replace(TINY, learning_rate=0.0, ema_decay=0.0), phantoms, tmp_path / "alone")
+    alone = torch.load(tmp_path / "alone" / "best.pt", weights_only=True)
+    assert not torch.allclose(alone["layer4.1.conv2.weight"], before["layer4.1.conv2.weight"])
+
+
 def test_maps_average_to_the_logit() -> None:
     pytest.importorskip("efficientnet_lite_pytorch", reason="the training extra is not installed")
     pictures = torch.rand(2, 1, 96, 96) * 255

@@ -25,6 +25,8 @@ def test_a_shipped_recipe_is_read_and_stored_whole(path: Path, tmp_path: Path) -
         ({"network": "resnet50"}, "resnet18"),
         ({"select_by": "accuracy"}, "specificity or recall"),
         ({"init": "distil"}, "distillation"),
+        ({"init": "before"}, "need each other"),
+        ({"before": {}}, "need each other"),
         ({"phases": [{"epochs": 1, "size": 64}]}, "size"),
     ],
 )
@@ -37,15 +39,15 @@ def test_an_unknown_choice_is_refused_by_name(values: dict[str, object], complai
 
 
 def test_a_teacher_is_trained_on_the_parts_of_its_student() -> None:
-    student = replace(TINY, init="distil", distillation=Distillation(), teacher=Recipe(network="lite0", seed=9))
-    teacher = student.teacher_recipe
-    assert teacher is not None
+    student = replace(TINY, init="distil", distillation=Distillation())
+    teacher = student.on_same_parts(Recipe(network="lite0", seed=9))
     parts = ("folds", "test_fold", "selection_folds", "seed")
     assert all(getattr(teacher, name) == getattr(student, name) for name in parts)
 
 
 def test_init_chooses_the_recipe_that_goes_with_it(tmp_path: Path) -> None:
-    assert chosen_recipe(None, None)[0].init == "distil"
+    assert chosen_recipe(None, None)[0] == chosen_recipe(None, "distil")[0]
+    assert chosen_recipe(None, "random")[0].before is None
     assert chosen_recipe(None, "imagenet")[0].init == "imagenet"
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"some weights")
