@@ -13,6 +13,9 @@ from screening.workers import BEAT_EVERY_S, beat, sign_off
 
 log = structlog.get_logger()
 
+SIGNS_OFF_WITHIN_S = 5.0
+"""A process that is asked to stop has half a minute; a busy database is not to take all of it for a row that ages."""
+
 
 def worker_name(kind: str) -> str:
     return f"{kind}@{socket.gethostname()}:{os.getpid()}"
@@ -34,11 +37,18 @@ class Heartbeat:
 
     def stop(self) -> None:
         self._stopped.set()
+        leaving = threading.Thread(target=self._sign_off, name="sign-off", daemon=True)
+        leaving.start()
+        leaving.join(SIGNS_OFF_WITHIN_S)
+        if leaving.is_alive():
+            log.warning("could not sign off, the database is busy; the row will age")
+
+    def _sign_off(self) -> None:
         try:
             with self._system.database.write() as session:
                 sign_off(session, self.name)
-        except SQLAlchemyError:
-            log.warning("could not sign off; the row will age")
+        except SQLAlchemyError as error:
+            log.warning("could not sign off; the row will age", error=str(error))
 
     def _run(self) -> None:
         while True:
