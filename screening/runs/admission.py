@@ -196,7 +196,12 @@ def _refused_before(session: Session, run_id: int, name: str, size_bytes: int) -
 
 
 def _spec_of(session: Session, run: Run) -> str:
-    return session.scalars(select(Checkpoint.rendition_spec).where(Checkpoint.id == run.checkpoint_id)).one()
+    """Asked for once in a transaction, which may admit fifty files: a checkpoint's spec never changes."""
+    specs: dict[str, str] = session.info.setdefault("rendition_specs", {})
+    if run.checkpoint_id not in specs:
+        found = select(Checkpoint.rendition_spec).where(Checkpoint.id == run.checkpoint_id)
+        specs[run.checkpoint_id] = session.scalars(found).one()
+    return specs[run.checkpoint_id]
 
 
 def _state_so_far(session: Session, now: datetime, run: Run, scan_id: str, spec: str) -> dict[str, Any]:
