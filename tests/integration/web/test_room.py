@@ -6,6 +6,7 @@ from typing import IO, cast
 import pytest
 from sqlalchemy import update
 
+import web.uploads
 from screening.database.states import Lane, WorkState
 from screening.database.tables import Rendition
 from screening.errors import Busy, Full
@@ -14,7 +15,6 @@ from tests.installation import phantom_png
 from tests.integration.web.conftest import Portal
 from tests.integration.web.screened import screen_everything
 from web.room import watched_body
-from web.uploads import CHUNK_BYTES
 
 MIB = 1 << 20
 
@@ -101,8 +101,9 @@ def test_a_disk_that_fills_up_ends_the_upload_and_keeps_what_arrived_whole(
             raise Full("storage_full", "full", 60)
 
     monkeypatch.setattr(capacity, "check_space", fills_up)
+    monkeypatch.setattr(web.uploads, "CHUNK_BYTES", 1 << 18)
     many = [(f"{number}.png", phantom_png(number, (400, 400))) for number in range(9)]
-    assert sum(len(data) for _, data in many) > 3 * CHUNK_BYTES
+    assert sum(len(data) for _, data in many) > 3 * web.uploads.CHUNK_BYTES
     assert api.send(run, *many).status_code == 507
     kept = [item["name"] for item in api.get(f"/api/v1/runs/{run}/files").get_json()["items"]]
     assert 0 < len(kept) < 9, "admitted, so that nothing lies in storage without a row"
