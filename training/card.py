@@ -103,7 +103,8 @@ def _recipe(training: dict[str, Any]) -> list[str]:
         lines.append(
             f"- Epoch {selected['epoch']} of {training['epochs_trained']} was selected by the mean specificity over "
             "sensitivities 0.80 to 0.96: the promise is a sensitivity, so its price in specificity is what is "
-            "minimised; one sensitivity alone would hang on a single scan."
+            "minimised; one sensitivity alone would hang on a single scan. Of the epochs within one standard error of "
+            "the best, the latest is taken."
         )
     return lines
 

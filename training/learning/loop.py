@@ -28,7 +28,8 @@ from training.learning.initial import build_network
 from training.learning.material import Material
 from training.learning.objective import Trainee, parameter_groups, still_visible, training_loss, update_average
 from training.learning.recipe import Recipe
-from training.measuring.figures import average_precision, roc_auc, selection_score, specificity_at
+from training.learning.selection import selected, specificity_score
+from training.measuring.figures import average_precision, roc_auc, specificity_at
 
 
 def train(
@@ -67,11 +68,10 @@ def train(
     for epoch in range(len(history), recipe.epochs):
         record: dict[str, Any] = {"epoch": epoch + 1, "loss": loop.run_epoch(epoch)}
         record |= judge(average, recipe, material, device) if len(material.selection) else {"selection": epoch}
-        best = max((r["selection"] for r in history), default=-1.0)
         history.append(record)
         if not quiet:
             sys.stderr.write(json.dumps(record) + "\n")
-        if record["selection"] > best:
+        if selected(history) is record:
             write_whole(average.state_dict(), out / "best.pt")
         write_whole(average.state_dict(), out / "last.pt")
         state = {
@@ -82,7 +82,7 @@ def train(
         }
         write_whole(state, out / "state.pt")
         (out / "history.json").write_text(json.dumps(history, indent=1) + "\n", "utf-8")
-    return max(history, key=lambda r: float(r["selection"]))
+    return selected(history)
 
 
 def claim_folder(out: Path, recipe: Recipe) -> None:
@@ -196,13 +196,15 @@ def predict(network: nn.Module, squares: NDArray[np.uint8], device: Device, batc
 def judge(network: nn.Module, recipe: Recipe, material: Material, device: Device) -> dict[str, float]:
     """What one epoch is judged by; `selection` decides, the others inform."""
     logits, labels = predict(network, material.selection, device), material.selection_labels
-    by_recall = recipe.select_by == "recall"
-    return {
-        "selection": float((logits[labels] >= 0).mean()) if by_recall else selection_score(logits, labels),
+    judged = {
         "auc": roc_auc(logits, labels),
         "average_precision": average_precision(logits, labels),
         "specificity_at_90": specificity_at(logits, labels, 0.90),
     }
+    if recipe.select_by == "recall":
+        return {"selection": float((logits[labels] >= 0).mean()), **judged}
+    score, error = specificity_score(logits, labels, material.selection_groups)
+    return {"selection": score, "selection_error": error, **judged}
 
 
 def write_whole(state: dict[str, Any], path: Path) -> None:

@@ -20,13 +20,14 @@ from training.learning.recipe import Recipe
 @dataclass(frozen=True)
 class Material:
     """What a run reads: pictures and masks (n, 1, side, side) uint8 and targets (n,) to train on, and squares
-    (m, side, side) and labels (m,) of the part that selects the epoch; m may be 0."""
+    (m, side, side), labels (m,) and groups of the part that selects the epoch; m may be 0."""
 
     pictures: Tensor
     masks: Tensor
     targets: Tensor
     selection: NDArray[np.uint8]
     selection_labels: NDArray[np.bool_]
+    selection_groups: tuple[str, ...]
 
     def to(self, device: torch.device) -> "Material":
         """With everything that trains on this device; renditions of a whole data set fit a GPU many times over."""
@@ -52,6 +53,7 @@ def gather(
         targets=torch.tensor([e.fractured for e in train]).float(),
         selection=np.array(judged_pictures(recipe, selection, cache, say)),
         selection_labels=np.array([e.fractured for e in selection], np.bool_),
+        selection_groups=tuple(e.group for e in selection),
     )
 
 

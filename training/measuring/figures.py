@@ -107,19 +107,6 @@ def specificity_at(scores: ArrayLike, fractured: ArrayLike, sensitivity: float) 
     return float(sweep(scores, fractured).specificity_at(sensitivity)[0])
 
 
-SELECTION_SENSITIVITIES = np.linspace(0.80, 0.96, 9)
-
-
-def selection_score(scores: ArrayLike, fractured: ArrayLike) -> float:
-    """What epochs are selected by: the mean specificity over target sensitivities 0.80 to 0.96.
-
-    The promise to users is a sensitivity, so its price in specificity is what must fall. One target alone hangs on a
-    single scan when some sixty fractured ones are at hand; the mean over neighbouring targets is its smooth form.
-    """
-    every = sweep(scores, fractured)
-    return float(np.mean([every.specificity_at(target)[0] for target in SELECTION_SENSITIVITIES]))
-
-
 def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore", divide="ignore"):
         share: NDArray[np.float64] = part / whole

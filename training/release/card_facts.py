@@ -8,6 +8,7 @@ from typing import Any
 from training.data.manifest import Example
 from training.data.splits import Parts
 from training.learning.recipe import Recipe
+from training.learning.selection import selected
 
 ATTRIBUTION = (
     "FracAtlas: Abedeen, I., Rahman, M. A., Prottyasha, F. Z. et al., FracAtlas: A Dataset for Fracture "
@@ -30,7 +31,7 @@ def training_facts(run: Path, recipe: Recipe) -> dict[str, Any]:
     return {
         "data": "FracAtlas, development part",
         "attribution": ATTRIBUTION,
-        "selected_epoch": max(history, key=lambda record: float(record["selection"])),
+        "selected_epoch": selected(history),
         "epochs_trained": len(history),
         "recipe": recipe.as_dict(),
     }

@@ -43,10 +43,6 @@ def test_a_precision_that_no_threshold_reaches_has_no_recall() -> None:
     assert sweep([0.9, 0.1], [False, True]).recall_at_precision(0.8) == 0
 
 
-def test_a_perfect_ranking_has_the_best_selection_score() -> None:
-    assert figures.selection_score([0.9, 0.8, 0.2, 0.1], [True, True, False, False]) == 1.0
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 def test_measures_agree_with_scikit_learn(weighted: bool) -> None:
     random = np.random.default_rng(3)
