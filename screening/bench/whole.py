@@ -19,8 +19,8 @@ from screening.clock import utc_now
 from screening.settings import Settings
 
 LOOKS_EVERY_S = 1.0
-"""How often a run is asked for that tells by itself when it ended. Each answer takes a few milliseconds from the cores
-that are measured: at ten a second it cost re-screening a twentieth of its speed. The portal asks every two seconds at most."""
+"""How often a run is asked for that tells by itself when it ended. Each answer takes a few milliseconds of the cores
+that are measured: at ten a second it cost re-screening a twentieth of its speed."""
 POLL_EVERY_S = 0.1
 """How often an urgent run is asked for, whose end is when its sender hears of it."""
 BATCH: int = Settings.model_fields["batch_size"].default
