@@ -1,16 +1,17 @@
 """Sending files to a run: only what the server lacks, several at once, with a receipt for each."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from screening.client.errors import ClientError
 from screening.client.files import LocalFile, sha256_of
 from screening.client.http import CONNECTIONS, Connection
 
+T = TypeVar("T")
 WINDOW = 500
 WINDOW_BYTES = 64 * 2**20
 """Files that are hashed and asked for at once: few enough that sending begins soon, and goes on while others are
@@ -67,7 +68,7 @@ class Upload:
         pending: list[Future[None]] = []
         hashing, sending = ThreadPoolExecutor(HASHING_THREADS), ThreadPoolExecutor(CONNECTIONS)
         try:
-            for window in _windows(files):
+            for window in _in_parts(files, _size_of, WINDOW, WINDOW_BYTES):
                 missing: list[Hashed] = []
                 for hashed in self._not_known([h for h in hashing.map(self._hash, window) if h]):
                     (copies if hashed.sha256 in sent else missing).append(hashed)
@@ -195,28 +196,28 @@ def _path_of(file: LocalFile) -> str:
     return str(file.path).encode("utf-8", "replace").decode()
 
 
-def _windows(files: Sequence[LocalFile]) -> Iterator[list[LocalFile]]:
-    window: list[LocalFile] = []
+def _in_parts(items: Iterable[T], size_of: Callable[[T], int], most: int, most_bytes: int) -> Iterator[list[T]]:
+    """At most so many together, and so many bytes unless one alone is larger."""
+    part: list[T] = []
     size = 0
-    for file in files:
-        window.append(file)
-        with suppress(OSError):
-            size += file.path.stat().st_size
-        if len(window) == WINDOW or size >= WINDOW_BYTES:
-            yield window
-            window, size = [], 0
-    if window:
-        yield window
+    for item in items:
+        one = size_of(item)
+        if part and (len(part) == most or size + one > most_bytes):
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += one
+    if part:
+        yield part
 
 
 def _groups(files: Sequence[Hashed]) -> Iterator[list[Hashed]]:
-    group: list[Hashed] = []
-    size = 0
-    for hashed in files:
-        if group and (len(group) == GROUP_FILES or size + hashed.size > GROUP_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(hashed)
-        size += hashed.size
-    if group:
-        yield group
+    return _in_parts(files, lambda hashed: hashed.size, GROUP_FILES, GROUP_BYTES)
+
+
+def _size_of(file: LocalFile) -> int:
+    """0 for a file that cannot be asked; it is told when it is read."""
+    try:
+        return file.path.stat().st_size
+    except OSError:
+        return 0
