@@ -133,6 +133,9 @@ def _whole(
     if again is not None:
         bench.add(f"again_{form}", f"(e) re-screening from renditions, {form}", again.images_per_s)
         bench.add(f"again_{form}_cpu", f"processor time per scan, re-screening, {form}", again.cpu_ms_per_scan, "ms")
+        if again.first_batch_s is not None:
+            word = f"re-screening, until its first batch is recorded (it loads the checkpoint), {form}"
+            bench.add(f"again_{form}_start", word, again.first_batch_s, "s")
         _remember(bench, f"again_{form}", again)
 
 

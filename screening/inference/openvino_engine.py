@@ -1,12 +1,20 @@
-"""The OpenVINO engine for CPUs: one stream that takes a batch in small parts.
+"""The OpenVINO engine for CPUs: lanes that share the processor's threads and take a batch in small parts.
 
-Measured with ResNet-18 at 256 px, fp32, on 2 cores: every arrangement costs 28-30 ms of CPU per image, be it one
-stream of two threads or two streams, dynamic or fixed shapes, parts of 4 to 32. Hence the arrangement is chosen for
-other reasons. One stream, because OpenVINO 2026.4 answers wrongly when a graph with filters stored in 8 bits and a
-dynamic batch runs on several (a machine with many cores runs several workers instead). Parts of 8 keep activations
-small: 0.27 GB resident instead of 0.41 GB. Dynamic shapes need no padding. No pinning leaves room for the prepare
-workers on the same machine. Compiling takes 0.1-0.3 s, so compiled models are not cached on disk.
+Every arrangement costs about the same CPU time per image (ResNet-18 at 256 px on 2 cores: one lane of two threads or
+two lanes of one, parts of 2 to 8, within 3%). They differ when something else needs a core for a moment, as loading and
+recording do: the threads of one lane wait for each other at every layer, while the next part of a batch goes to
+whichever lane is free. With a neighbour that takes a tenth of a core, two lanes lost 10% of their speed and one of two
+threads 14% (int8; 8 and 9% in fp32). A lane is a compiled model of its own with its own copy of the weights, hence no
+more than four: streams of one model would share them, but OpenVINO 2026.4 answers wrongly when a graph with filters
+stored in 8 bits and a dynamic batch runs on several. Parts of 8 keep activations small. Dynamic shapes need no padding.
+No pinning leaves room for the prepare workers on the same machine. Compiling takes 0.1-0.3 s, so compiled models are
+not cached on disk.
 """
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 
 import numpy as np
 import openvino as ov
@@ -15,8 +23,17 @@ from numpy.typing import NDArray
 from screening.inference.bundle import Bundle, BundleError
 from screening.inference.engine import Precision, Predictions, check_batch, to_predictions
 
-LARGEST_PART = 8
-"""Renditions in one inference call."""
+LARGEST_PART, SMALLEST_PART = 8, 2
+"""Renditions in one inference call; the last of a batch may be alone."""
+MOST_LANES = 4
+
+_BINDINGS = threading.Lock()
+"""Held around calls that hand arrays over: in OpenVINO 2026.4, two threads that do so for the first time in a process
+can wait for each other for ever, one for the interpreter's lock, one for a value that is made once. Inference itself
+goes on outside it."""
+
+Answers = dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""Logits and maps of parts of a batch, by the row that a part begins with."""
 
 
 class OpenVinoEngine:
@@ -26,9 +43,31 @@ class OpenVinoEngine:
 
     def __init__(self, bundle: Bundle, form: str, threads: int) -> None:
         """threads: how many CPU threads inference may use, at least 1. Raises BundleError for an unusable graph."""
-        path = bundle.folder / f"{form}.xml"
         self.side = bundle.rendition.side
-        core = ov.Core()
+        path = bundle.folder / f"{form}.xml"
+        self._lanes = [_Lane(path, self.side, share) for share in shared_out(threads)]
+        self._threads = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="infer")
+        self.precision: Precision = "int8" if form == "int8" else "fp32"
+        self.device = f"{ov.Core().get_property('CPU', 'FULL_DEVICE_NAME')}, {threads} threads"
+
+    def predict(self, batch: NDArray[np.uint8]) -> Predictions:
+        """See `Engine.predict`."""
+        check_batch(batch, self.side)
+        # An iterator over a list is advanced by one thread at a time, so that each part goes to one lane.
+        parts = iter(parts_of(len(batch), len(self._lanes)))
+        answers: Answers = {}
+        working = [self._threads.submit(lane.answer, batch, parts) for lane in self._lanes]
+        wait(working)  # All of them, so that no lane is still at work when one has failed.
+        for lane in working:
+            answers |= lane.result()
+        logits, maps = zip(*(answers[start] for start in sorted(answers)), strict=True)
+        return to_predictions(np.concatenate(logits), np.concatenate(maps), len(batch))
+
+
+class _Lane:
+    """One compiled model and its only request."""
+
+    def __init__(self, path: Path, side: int, threads: int) -> None:
         # Without the hint, CPUs with AVX512-BF16 or AMX silently compute in bf16, and probabilities move by over 1e-3.
         options = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -38,25 +77,41 @@ class OpenVinoEngine:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            compiled = core.compile_model(path, "CPU", options)
+            compiled = ov.Core().compile_model(path, "CPU", options)
             self._logits, self._maps = (compiled.output(name) for name in ("logits", "maps"))
             shape = compiled.input("renditions").partial_shape
         except RuntimeError as error:
             raise BundleError(f"OpenVINO cannot use {path} ({error}); export the bundle again") from error
-        if not shape.compatible(ov.PartialShape([-1, 1, self.side, self.side])):
-            raise BundleError(f"{path} takes {shape}, its card says side {self.side}; export the bundle again")
-        self.precision: Precision = "int8" if form == "int8" else "fp32"
-        self.device = f"{core.get_property('CPU', 'FULL_DEVICE_NAME')}, {threads} threads"
+        if not shape.compatible(ov.PartialShape([-1, 1, side, side])):
+            raise BundleError(f"{path} takes {shape}, its card says side {side}; export the bundle again")
         self._request = compiled.create_infer_request()
 
-    def predict(self, batch: NDArray[np.uint8]) -> Predictions:
-        """See `Engine.predict`."""
-        check_batch(batch, self.side)
-        logits: list[NDArray[np.float32]] = []
-        maps: list[NDArray[np.float32]] = []
-        for start in range(0, len(batch), LARGEST_PART):
-            self._request.infer({"renditions": batch[start : start + LARGEST_PART, None]})
-            # The request reuses its output buffers, hence the copies.
-            logits.append(self._request.get_tensor(self._logits).data.copy())
-            maps.append(self._request.get_tensor(self._maps).data.copy())
-        return to_predictions(np.concatenate(logits), np.concatenate(maps), len(batch))
+    def answer(self, batch: NDArray[np.uint8], parts: Iterator[slice]) -> Answers:
+        """Take part after part of a batch (n, side, side) while there are any that no other lane took."""
+        answers: Answers = {}
+        for part in parts:
+            with _BINDINGS:
+                self._request.start_async({"renditions": batch[part, None]})
+            self._request.wait()
+            with _BINDINGS:
+                # The request reuses its output buffers, hence the copies.
+                logits, maps = (self._request.get_tensor(output).data.copy() for output in (self._logits, self._maps))
+            answers[part.start] = logits, maps
+        return answers
+
+
+def shared_out(threads: int) -> list[int]:
+    """Threads of each lane: as equal as can be, on as many lanes as there may be."""
+    lanes = min(threads, MOST_LANES)
+    return [threads // lanes + (lane < threads % lanes) for lane in range(lanes)]
+
+
+def parts_of(count: int, lanes: int) -> list[slice]:
+    """Rows of a batch of `count` in parts that become smaller, so that all lanes end at nearly the same time
+    (guided self-scheduling: Polychronopoulos and Kuck, IEEE Transactions on Computers, 1987)."""
+    parts, start = [], 0
+    while start < count:
+        size = min(LARGEST_PART, max(SMALLEST_PART, (count - start) // (2 * lanes)))
+        parts.append(slice(start, min(count, start + size)))
+        start += size
+    return parts

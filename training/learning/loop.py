@@ -63,6 +63,9 @@ def train(
         history = state["history"]
         if not quiet:
             sys.stderr.write(f"going on after epoch {len(history)} of {recipe.epochs}\n")
+    if not recipe.epochs:
+        write_whole(average.state_dict(), out / "best.pt")
+        return {}
     material = material.to(where)
     loop = _Loop(recipe, material, trainee, average, optimizer, teacher, device, quiet)
     for epoch in range(len(history), recipe.epochs):

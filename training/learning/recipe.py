@@ -57,6 +57,7 @@ class Recipe:
     squash: bool = False
     """Squash pictures to the square instead of keeping their aspect: only to compare with the original recipe."""
     phases: tuple[Phase, ...] = (Phase(epochs=8, side=160, scale=0.65),)
+    """None: the weights are taken as they begin, for a teacher of what ImageNet alone knows."""
     batch: int = 32
     learning_rate: float = 1e-3
     constant_rate: bool = False

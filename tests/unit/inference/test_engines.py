@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from screening.inference.bundle import GOLDEN, WEIGHTS, Bundle, BundleError
 from screening.inference.choice import open_engine
 from screening.inference.engine import Engine, EngineError, NotFiniteError, to_predictions
+from screening.inference.openvino_engine import parts_of, shared_out
 from tests.bundles import make_random_bundle, random_renditions
 
 Alter = Callable[[Callable[[Path], None]], Bundle]
@@ -36,6 +37,48 @@ def test_any_batch_size_gives_each_row_its_own_answer_in_order(engine: Engine, b
     np.testing.assert_allclose(answer.probabilities, golden["fp32.probabilities"][order], atol=1e-5)
     np.testing.assert_allclose(answer.maps, golden["fp32.maps"][order], atol=1e-3)
     assert answer.probabilities.dtype == answer.maps.dtype == np.float32
+
+
+@pytest.mark.parametrize("threads", [1, 3, 6])
+def test_answers_do_not_depend_on_the_lanes_that_share_a_batch(engine: Engine, bundle: Bundle, threads: int) -> None:
+    batch = random_renditions(29, 64, np.random.default_rng(5))
+    expected, answer = engine.predict(batch), open_engine("openvino", bundle, "fp32", threads).predict(batch)
+    np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=1e-6)
+    np.testing.assert_allclose(answer.maps, expected.maps, atol=1e-5)
+
+
+@pytest.mark.parametrize(("threads", "shares"), [(1, [1]), (2, [1, 1]), (6, [2, 2, 1, 1]), (16, [4, 4, 4, 4])])
+def test_lanes_share_the_threads(threads: int, shares: list[int]) -> None:
+    assert shared_out(threads) == shares
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+@pytest.mark.parametrize("count", [1, 2, 7, 32, 100])
+def test_parts_cover_a_batch_once_and_become_smaller(count: int, lanes: int) -> None:
+    parts = parts_of(count, lanes)
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(count))
+    sizes = [part.stop - part.start for part in parts]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] <= 8
+
+
+def test_lanes_that_begin_at_the_same_time_in_a_new_process_end(bundle: Bundle) -> None:
+    """Two first calls of OpenVINO's bindings can wait for each other for ever; switching threads all the time makes
+    it likely."""
+    script = f"""
+import sys, threading
+from pathlib import Path
+import numpy as np
+from screening.inference.bundle import read_bundle
+from screening.inference.choice import open_engine
+engine = open_engine("openvino", read_bundle(Path({str(bundle.folder)!r})), "fp32", 2)
+sys.setswitchinterval(1e-7)
+for _ in range(2):
+    threading.Thread(target=lambda: all(iter(lambda: 1, 0)), daemon=True).start()
+engine.predict(np.zeros((32, 64, 64), np.uint8))
+"""
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_answers_stay_when_the_next_batch_is_screened(engine: Engine) -> None:
