@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from screening.database.states import Lane
 from screening.database.transactions import committed
 from screening.inference.bundle import BundleError
 from screening.inference.engine import EngineError
@@ -109,6 +110,12 @@ class BatchLoader:
             # All that was claimed had been screened by another run in the meantime.
             close_runs(self._system)
 
+    def overtaking(self, batch: LoadedBatch) -> LoadedBatch | None:
+        """What should be screened before a batch that is loaded already: urgent scans that came since."""
+        if batch.claim.lane == Lane.URGENT or not self._urgent_scans_wait():
+            return None
+        return self.next()
+
     def close(self) -> None:
         self._threads.shutdown()
 
@@ -173,8 +180,12 @@ class BatchLoader:
         with self._system.database.read() as session:
             size = self.size
             short = 0 < queued_up_to(session, size) < size and waiting_renditions(session)
-        if short:
+        if short and not self._urgent_scans_wait():
             time.sleep(self._settings.linger_ms / 1000)
+
+    def _urgent_scans_wait(self) -> bool:
+        with self._system.database.read() as session:
+            return queued_up_to(session, 1, Lane.URGENT) > 0
 
     def _load(self, claim: BatchClaim, loaded: LoadedEngine) -> LoadedBatch:
         batch = LoadedBatch(claim, loaded)

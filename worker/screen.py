@@ -90,6 +90,8 @@ class Screener:
             self._system.waker.wake(QueueName.SCREEN)
         handed_back = False
         while batch is not None:
+            if urgent := self._batches.overtaking(batch):
+                handed_back |= not self._screen(urgent)
             last = should_stop() or time.monotonic() >= end
             following = None if last else self._ahead.submit(self._batches.next)
             try:

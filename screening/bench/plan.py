@@ -71,6 +71,7 @@ def ratios(forms: Sequence[str]) -> list[Ratio]:
 def run_bench(plan: Plan, say: Say) -> Bench:
     """Measure everything, `plan.rounds` times. Takes minutes. Raises RuntimeError where a part does not work."""
     bench = Bench(plan)
+    latencies: list[float] = []
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="screening-bench-")))
         checkpoint_dir = with_twin(plan.bundle, work / "checkpoints")
@@ -84,7 +85,8 @@ def run_bench(plan: Plan, say: Say) -> Bench:
                 _whole(bench, EMBEDDED, form, folder, checkpoint_dir, {}, say)
                 folder = work / f"{SERVERS}-{form}-{number}"
                 _on_servers(bench, form, folder, checkpoint_dir, say)
-        _urgent(bench, work, checkpoint_dir, say)
+            latencies += _urgent(plan, work / f"urgent-{number}", checkpoint_dir, say)
+        _tell_latencies(bench, latencies)
     return bench
 
 
@@ -148,23 +150,27 @@ def _on_servers(bench: Bench, form: str, folder: Path, checkpoint_dir: Path, say
         _whole(bench, SERVERS, form, folder / "data", checkpoint_dir, settings, say)
 
 
-def _urgent(bench: Bench, work: Path, checkpoint_dir: Path, say: Say) -> None:
-    say("urgent scans during bulk work")
-    form = bench.plan.forms[-1]
-    urgent = make_pictures(work / "urgent", URGENT_SCANS, seed=2)
-    settings = {"SCREENING_FORM": form, "SCREENING_ENGINE": bench.plan.engine}
-    with running(work / "urgent-data", checkpoint_dir, settings) as installed:
-        latencies = urgent_latencies(installed, bench.plan.pictures, urgent)
+def _urgent(plan: Plan, folder: Path, checkpoint_dir: Path, say: Say) -> list[float]:
+    say("  urgent scans during bulk work")
+    urgent = make_pictures(folder / "pictures", URGENT_SCANS, seed=2)
+    settings = {"SCREENING_FORM": plan.forms[-1], "SCREENING_ENGINE": plan.engine}
+    with running(folder / "data", checkpoint_dir, settings) as installed:
+        return urgent_latencies(installed, plan.pictures, urgent)
+
+
+def _tell_latencies(bench: Bench, latencies: list[float]) -> None:
+    form, batch = bench.plan.forms[-1], bench.plan.batch
     for share in (0.5, 0.95):
+        name = f"urgent_p{round(share * 100)}"
+        word = f"urgent scan during bulk work, {form}, p{round(share * 100)} of {len(latencies)}"
         found = quantile(latencies, share)
-        if found is not None:
-            word = f"urgent scan during bulk work, {form}, p{round(share * 100)} of {len(latencies)}"
-            bench.add(f"urgent_p{round(share * 100)}", word, found, "s")
+        if found is None:
+            bench.leave_out(name, word, "the bulk work was over before the first one; give it more pictures")
+        else:
+            bench.add(name, word, found, "s")
     engine = bench.measures[f"engine_{form}"].middle
     if engine:
-        bench.add(
-            "two_batches", f"two batches of {bench.plan.batch} in the bare engine", 2 * bench.plan.batch / engine, "s"
-        )
+        bench.add("two_batches", f"two batches of {batch} in the bare engine", 2 * batch / engine, "s")
 
 
 def _remember(bench: Bench, name: str, run: WholeRun) -> None:

@@ -15,7 +15,7 @@ from screening.bench.processes import ProcessWatch
 from screening.bench.stages import Totals, batch_fill, ms_per_scan, totals
 from screening.client.files import LocalFile
 from screening.client.http import Connection
-from screening.client.runs import get_run, not_screened, open_run, submit_run
+from screening.client.runs import ended_jobs, get_run, not_screened, open_run, submit_run
 from screening.client.uploading import Upload
 from screening.clock import utc_now
 from screening.database.engine import Database
@@ -87,7 +87,7 @@ def rescreening(installed: Installed) -> WholeRun:
 
 
 def urgent_latencies(installed: Installed, bulk: Sequence[Path], urgent: Sequence[Path]) -> list[float]:
-    """Seconds from sending each urgent picture to its result, one after the other, while the others are screened."""
+    """Seconds from sending each urgent picture to its result, one after the other, as long as others are screened."""
     connection = installed.connection
     run = open_run(connection, "bulk", "archive")["id"]
     sending = threading.Thread(target=_send, args=(connection, run, bulk), daemon=True)
@@ -96,9 +96,11 @@ def urgent_latencies(installed: Installed, bulk: Sequence[Path], urgent: Sequenc
     for path in urgent:
         started = time.perf_counter()
         _wait(connection, _upload(connection, f"urgent {path.name}", "urgent", [path]), POLL_EVERY_S)
-        latencies.append(time.perf_counter() - started)
-        if get_run(connection, run)["state"] == "complete":
+        took = time.perf_counter() - started
+        bulk_run = get_run(connection, run)
+        if not sending.is_alive() and ended_jobs(bulk_run) == bulk_run["counts"]["total"]:
             break
+        latencies.append(took)
     sending.join()
     submit_run(connection, run)
     _wait(connection, run)

@@ -23,6 +23,7 @@ class BatchClaim:
 
     lease: Lease
     checkpoint_id: str
+    lane: int
     scan_ids: tuple[str, ...]
     job_count: int
 
@@ -41,13 +42,14 @@ def claim_batch(
 ) -> BatchClaim | None:
     """Claim up to `size` queued jobs of one checkpoint: most urgent lane first, then the oldest run.
 
+    Urgent jobs are not joined by others, which would only keep them waiting for a fuller batch to be screened.
     Jobs that were tried before come in smaller batches (see `after_attempts`), so that one that ends its worker is soon
     alone and its neighbours are screened. Jobs whose scan this checkpoint has screened in the meantime are
     recorded at once and not returned; with nothing left to screen the claim is empty but not None. Checkpoints in
     `refused` are left to other workers.
     """
     runs = session.execute(
-        select(Run.id, Run.checkpoint_id)
+        select(Run.id, Run.checkpoint_id, Run.lane)
         .where(
             Run.state.in_(_CLAIMABLE_RUNS),
             Run.checkpoint_id.not_in(refused),
@@ -58,11 +60,11 @@ def claim_batch(
     ).all()
     if not runs:
         return None
-    checkpoint_id = runs[0].checkpoint_id
+    checkpoint_id, lane = runs[0].checkpoint_id, runs[0].lane
     chosen: list[tuple[int, str]] = []
     attempts: int | None = None
     for run in runs:
-        if run.checkpoint_id != checkpoint_id:
+        if run.checkpoint_id != checkpoint_id or (lane == Lane.URGENT and run.lane != lane):
             continue
         rows = session.execute(
             select(Job.id, Job.scan_id, Job.attempts)
@@ -80,7 +82,7 @@ def claim_batch(
         if len(chosen) >= size:
             break
     if not chosen:
-        return BatchClaim(lease, checkpoint_id, (), 0)
+        return BatchClaim(lease, checkpoint_id, lane, (), 0)
     session.execute(
         update(Job)
         .where(Job.id.in_([job_id for job_id, _ in chosen]), Job.state == JobState.QUEUED)
@@ -93,7 +95,7 @@ def claim_batch(
         )
     )
     _finish_jobs(session, now, checkpoint_id, known)
-    return BatchClaim(lease, checkpoint_id, tuple(s for s in scans if s not in known), len(chosen))
+    return BatchClaim(lease, checkpoint_id, lane, tuple(s for s in scans if s not in known), len(chosen))
 
 
 def renew(session: Session, lease: Lease, until: datetime) -> int:

@@ -19,8 +19,11 @@ def test_everything_is_measured_and_told(tmp_path: Path) -> None:
     assert answer.code == 0, answer
     found = answer.json()
     measured = {name for name, measure in found["measures"].items() if measure["values"]}
-    assert {"script", "prepare", "engine_fp32", "whole_fp32", "servers_fp32", "again_fp32", "urgent_p95"} <= measured
-    assert all(measure["median"] > 0 for measure in found["measures"].values())
+    everything = {"script", "prepare", "engine_fp32", "whole_fp32", "servers_fp32", "again_fp32", "again_fp32_start"}
+    assert everything <= measured
+    assert all(found["measures"][name]["median"] > 0 for name in measured)
+    urgent = found["measures"]["urgent_p95"]
+    assert urgent["values"] or "give it more pictures" in urgent["left_out"]  # Few pictures may all go before one.
     assert {"web", "prepare", "screen", "upkeep", "beat", "decoding child"} <= set(found["peak_mb"])
     assert [ratio["at_least"] for ratio in found["ratios"]] == [1.2, 0.9, None]
     stages = found["stages_ms"]

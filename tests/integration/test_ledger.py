@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from screening.database.engine import Database
+from screening.database.states import Lane
 from screening.database.tables import (
     AuditEvent,
     Checkpoint,
@@ -132,11 +133,16 @@ def test_urgent_before_routine_before_archive_and_batches_fill_across_runs(ledge
     archive = add_run(ledger, 3, "archive", 0)
     routine = add_run(ledger, 3, "routine", 10)
     urgent = add_run(ledger, 1, "urgent", 20)
+    also_urgent = add_run(ledger, 1, "urgent", 30)
     prepare_all(ledger)
+    first = claim(ledger, 5)
+    assert first is not None
+    assert first.lane == Lane.URGENT
+    assert states(ledger, urgent) == states(ledger, also_urgent) == {"screening": 1}
+    assert states(ledger, routine) == {"queued": 3}  # An urgent batch is not kept waiting by others.
     assert claim(ledger, 5) is not None
-    assert states(ledger, urgent) == {"screening": 1}
     assert states(ledger, routine) == {"screening": 3}
-    assert states(ledger, archive) == {"screening": 1, "queued": 2}
+    assert states(ledger, archive) == {"screening": 2, "queued": 1}
 
 
 def test_an_urgent_run_raises_the_lane_of_a_rendition_that_waits(ledger: Database) -> None:

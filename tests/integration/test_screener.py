@@ -19,7 +19,7 @@ from screening.ledger.sweeping import sweep
 from screening.radiographs.limits import DecodeLimits
 from screening.radiographs.rendition_file import load_rendition
 from screening.storage import Storage, StorageError, rendition_key
-from tests.installation import Installation, installation, phantom_png
+from tests.installation import Installation, installation, phantom_png, wait_until
 from worker.prepare import Preparer
 from worker.screen import Screener
 
@@ -51,11 +51,15 @@ def prepared(tmp_path: Path, sqlite_url: str, redis_url: str, random_bundle: Bun
         for seed in range(16):
             made.upload(run, f"{seed}.png", phantom_png(seed))
         made.submit(run)
-        preparer = Preparer(made.system, DecodeLimits(), children=1)
-        while preparer.prepare_slice(lambda: False):
-            pass
-        preparer.close()
+        prepare_all(made)
         yield made
+
+
+def prepare_all(made: Installation) -> None:
+    preparer = Preparer(made.system, DecodeLimits(), children=1)
+    while preparer.prepare_slice(lambda: False):
+        pass
+    preparer.close()
 
 
 def screener_with(
@@ -106,6 +110,25 @@ def test_a_batch_goes_through_with_maps_and_provenance(prepared: Installation, m
     assert {name: stage["scans"] for name, stage in stages.items()} == dict.fromkeys(
         ("claim", "load", "infer", "record"), 16
     )
+
+
+def test_an_urgent_scan_overtakes_the_batch_that_is_loaded_already(
+    prepared: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(_batch: NDArray[np.uint8]) -> None:
+        if len(engine.batches) > 1:
+            return
+        wait_until(lambda: states(prepared).get("screening") == 16, 10, "the second batch is claimed ahead")
+        urgent = prepared.open_run(lane="urgent")
+        prepared.upload(urgent, "urgent.png", phantom_png(100))
+        prepared.submit(urgent)
+        prepare_all(prepared)
+
+    screener, engine = screener_with(monkeypatch, prepared, meanwhile)
+    monkeypatch.setattr(type(screener._batches), "size", 8)
+    screen_all(screener)
+    assert engine.batches == [8, 1, 8]
+    assert states(prepared) == {"screened": 17}
 
 
 def test_a_scan_without_an_answer_fails_alone(prepared: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
