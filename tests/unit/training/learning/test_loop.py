@@ -177,6 +177,30 @@ def test_a_recipe_with_a_teacher_in_it_trains_the_teacher_first(phantoms: list[E
     assert (tmp_path / "student" / "best.pt").exists()
 
 
+def test_pretraining_learns_what_imagenet_sees_and_never_a_label(phantoms: list[Example], tmp_path: Path) -> None:
+    """A teacher of no epochs is as ImageNet left it, and with other labels the same weights come out."""
+    recipe = dataclasses.replace(
+        TINY,
+        init="distil",
+        phases=(Phase(epochs=3, side=64, scale=0.7),),
+        label_weight=0.0,
+        box_weight=0.0,
+        selection_folds=0,
+        distillation=Distillation(logit=0.0, features=1.0, view_side=64),
+        teacher=dataclasses.replace(TINY, network="lite0", phases=()),
+    )
+    unlike = [dataclasses.replace(example, fractured=not example.fractured, boxes=()) for example in phantoms]
+    for name, examples in (("as-they-are", phantoms), ("unlike", unlike)):
+        train_tiny(recipe, examples, tmp_path / name)
+    taught = torch.load(tmp_path / "as-they-are" / "teacher" / "best.pt", weights_only=True)
+    imagenet = GreyLite0().state_dict()
+    assert all(torch.equal(taught[name], value) for name, value in imagenet.items() if "_fc" not in name)
+    losses = [record["loss"] for record in json.loads((tmp_path / "as-they-are" / "history.json").read_text())]
+    assert losses[-1] < losses[0]
+    ours, theirs = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("as-they-are", "unlike"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 def test_a_recipe_begins_with_the_last_weights_of_the_one_before(phantoms: list[Example], tmp_path: Path) -> None:
     """Without a learning rate the second stage keeps what it begins with."""
     stages = dataclasses.replace(
