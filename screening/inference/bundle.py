@@ -39,7 +39,7 @@ class OperatingPoint:
     threshold: float
     sensitivity: float
     sensitivity_lower_95: float
-    """Clopper-Pearson one-sided 95% lower bound of the sensitivity."""
+    """One-sided 95% lower bound of the sensitivity: the lower of Clopper-Pearson's and that over draws of groups."""
     specificity: float
     ppv: float
     npv: float

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from screening.operating_point import clopper_pearson_lower
 from training.measuring.figures import Sweep, sweep
+from training.measuring.operating_point import clopper_pearson_lower
 
 MOST_POINTS = 240
 BINS = 25
@@ -32,7 +32,7 @@ def curves(
         "thresholds": {
             "threshold": _short(thresholds),
             "sensitivity": _short(1 - np.searchsorted(fractured, thresholds) / len(fractured)),
-            "sensitivity_lower_95": _lower_bounds(len(fractured) - np.searchsorted(fractured, thresholds), fractured),
+            "sensitivity_lower_95": _lower_bounds(thresholds, probabilities[labels], weights[:, labels]),
             "specificity": _short(np.searchsorted(others, thresholds) / len(others)),
         },
         "distribution": {
@@ -57,13 +57,19 @@ def _roc_band(drawn: Sweep, grid: NDArray[np.float64]) -> Any:
     return np.percentile(np.array(at), (2.5, 97.5), axis=0)
 
 
-def _lower_bounds(caught: NDArray[np.int64], fractured: NDArray[np.float64]) -> list[float]:
-    """The one-sided 95% lower bound (Clopper-Pearson) at each threshold, cut and not rounded: what is promised holds.
+def _lower_bounds(
+    thresholds: NDArray[np.float64], fractured: NDArray[np.float64], weights: NDArray[np.float64]
+) -> list[float]:
+    """The one-sided 95% lower bound of the sensitivity at each threshold, cut and not rounded: what is promised holds.
 
-    Scans of one group count as if they were independent, as in the bounds of the operating points.
+    It is the lower of Clopper-Pearson's and that over draws of groups, as in the operating points.
+    fractured: (n,) probabilities of the fractured scans; weights: (draws, n), how often each is in a draw of groups.
     """
-    bounds = {int(count): clopper_pearson_lower(int(count), len(fractured)) for count in np.unique(caught)}
-    return [math.floor(bounds[int(count)] * 1e4) / 1e4 for count in caught]
+    caught = fractured[:, None] >= thresholds
+    exact = [clopper_pearson_lower(int(count), len(fractured)) for count in caught.sum(0)]
+    drawn = weights.sum(1) > 0
+    by_groups = np.percentile((weights[drawn] @ caught) / weights[drawn].sum(1, keepdims=True), 5, axis=0)
+    return [math.floor(bound * 1e4) / 1e4 for bound in np.minimum(exact, by_groups)]
 
 
 def _short(values: Any) -> list[float]:

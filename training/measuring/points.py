@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from screening.inference.bundle import Form, LikelyPoint, OperatingPoint
-from screening.operating_point import clopper_pearson_lower, score_threshold
+from screening.inference.bundle import Form
 from training.measuring.bootstrap import share_interval
+from training.measuring.operating_point import clopper_pearson_lower
 
 LIKELY = "likely"
 """The name under which the threshold of the band "likely" stands among measured points."""
@@ -50,41 +50,6 @@ def thresholds_from_other_folds(
         others = folds != fold
         thresholds[~others] = choose(probabilities[others], fractured[others])
     return thresholds
-
-
-def measured_point(
-    name: str, target: float, threshold: float, probabilities: NDArray[np.float64], labels: NDArray[np.bool_]
-) -> OperatingPoint:
-    """What a threshold gives on labelled scans that did not choose it.
-
-    PPV where nothing is flagged, and NPV where everything is, are stated as 0: nothing was shown.
-    """
-    score = score_threshold(probabilities, labels, threshold)
-    return OperatingPoint(
-        name=name,
-        target_sensitivity=target,
-        threshold=threshold,
-        sensitivity=score.sensitivity,
-        sensitivity_lower_95=score.sensitivity_lower_95,
-        specificity=score.specificity,
-        ppv=_stated(score.ppv),
-        npv=_stated(score.npv),
-    )
-
-
-def measured_likely_point(
-    target_specificity: float, threshold: float, probabilities: NDArray[np.float64], labels: NDArray[np.bool_]
-) -> LikelyPoint:
-    """What the threshold of the band "likely" gives on labelled scans that did not choose it; as `measured_point`."""
-    score = score_threshold(probabilities, labels, threshold)
-    return LikelyPoint(
-        threshold=threshold,
-        target_specificity=target_specificity,
-        sensitivity=score.sensitivity,
-        specificity=score.specificity,
-        ppv=_stated(score.ppv),
-        npv=_stated(score.npv),
-    )
 
 
 def restate(sensitivity: float, specificity: float, prevalence: float) -> tuple[float, float]:
@@ -179,7 +144,3 @@ def _rate(counts: ArrayLike, part: int, rest: int) -> float:
     numbers = np.asarray(counts)
     whole = int(numbers[part] + numbers[rest])
     return float(numbers[part]) / whole if whole else math.nan
-
-
-def _stated(rate: float) -> float:
-    return 0.0 if math.isnan(rate) else rate

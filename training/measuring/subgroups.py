@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from screening.operating_point import clopper_pearson_lower
 from training.data.manifest import Example
 from training.measuring.bootstrap import interval_95, share_interval
 from training.measuring.figures import sweep
+from training.measuring.operating_point import clopper_pearson_lower
 from training.measuring.points import none_if_nan
 
 LARGE_OVER = 500

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from screening.operating_point import choose_likely_threshold, choose_threshold
-from training.measuring.points import LIKELY, Point, thresholds_from_other_folds
+from training.measuring.operating_point import choose_likely_threshold, choose_threshold
+from training.measuring.points import LIKELY, Point, promised_sensitivity, thresholds_from_other_folds
 
 TARGETS = {"strict": 0.80, "recall-first": 0.90, "widest": 0.95}
 """The operating points and their target sensitivities."""
@@ -70,7 +70,7 @@ def stated(points: list[Point], rows: list[dict[str, Any]]) -> tuple[list[dict[s
                     **common,
                     "name": point.name,
                     "target_sensitivity": point.target_sensitivity,
-                    "sensitivity_lower_95": row["sensitivity_lower_95"],
+                    "sensitivity_lower_95": promised_sensitivity(row),
                 }
             )
     return operating, likely

@@ -8,8 +8,6 @@ from training.measuring.bootstrap import group_weights
 from training.measuring.points import (
     Point,
     bands,
-    measured_likely_point,
-    measured_point,
     point_row,
     promised_sensitivity,
     restate,
@@ -72,15 +70,6 @@ def test_thresholds_are_chosen_without_the_fold_that_they_are_for() -> None:
     chosen = thresholds_from_other_folds(PROBABILITIES, LABELS, folds, highest)
     assert chosen.tolist() == [0.6, 0.6, 0.9, 0.9, 0.9, 0.9]
     assert seen == [4, 4, 4]
-
-
-def test_measured_points_for_a_card() -> None:
-    point = measured_point("widest", 0.95, 0.35, PROBABILITIES, LABELS)
-    assert (point.sensitivity, point.specificity, point.ppv) == (1.0, pytest.approx(2 / 3), 0.75)
-    likely = measured_likely_point(0.95, 0.8, PROBABILITIES, LABELS)
-    assert (likely.threshold, likely.target_specificity) == (0.8, 0.95)
-    assert (likely.sensitivity, likely.specificity, likely.ppv, likely.npv) == pytest.approx((1 / 3, 1, 1, 3 / 5))
-    assert measured_likely_point(0.95, 0.99, PROBABILITIES, LABELS).ppv == 0
 
 
 def test_bands_part_all_scans() -> None:

@@ -11,7 +11,6 @@ from safetensors.numpy import load_file
 from screening.database.tables import Checkpoint
 from screening.inference.bundle import Bundle, read_bundle
 from screening.inference.choice import open_engine
-from screening.operating_point import choose_threshold
 from screening.watching.drift import card_histogram
 from screening.watching.statistics import BINS
 from tests.unit.training.tiny import TINY, train_tiny
@@ -26,6 +25,7 @@ from training.export import export
 from training.learning.augment import Augmentation
 from training.learning.devices import choose_device
 from training.learning.recipe import Phase
+from training.measuring.operating_point import choose_threshold
 from training.release.evidence import PARTS_OF_A_FOLD
 from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled
 

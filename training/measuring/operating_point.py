@@ -1,45 +1,9 @@
-"""Operating points: choosing a threshold for a target sensitivity, and scoring what a threshold gives.
-
-Only numpy and the standard library, so that a serving machine can score reviews without scientific packages.
-"""
+"""Operating points: choosing thresholds for a target, and the exact bound of what was reached."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a threshold gives on labelled scans. A rate without cases to count is nan."""
-
-    threshold: float
-    true_positives: int
-    false_negatives: int
-    false_positives: int
-    true_negatives: int
-
-    @property
-    def sensitivity(self) -> float:
-        return _rate(self.true_positives, self.true_positives + self.false_negatives)
-
-    @property
-    def specificity(self) -> float:
-        return _rate(self.true_negatives, self.true_negatives + self.false_positives)
-
-    @property
-    def ppv(self) -> float:
-        return _rate(self.true_positives, self.true_positives + self.false_positives)
-
-    @property
-    def npv(self) -> float:
-        return _rate(self.true_negatives, self.true_negatives + self.false_negatives)
-
-    @property
-    def sensitivity_lower_95(self) -> float:
-        """Clopper-Pearson one-sided 95% lower bound of the sensitivity."""
-        return clopper_pearson_lower(self.true_positives, self.true_positives + self.false_negatives)
 
 
 def choose_threshold(probabilities: ArrayLike, fractured: ArrayLike, target_sensitivity: float) -> float:
@@ -81,19 +45,6 @@ def choose_likely_threshold(probabilities: ArrayLike, fractured: ArrayLike, targ
     return (highest_under + (float(above.min()) if len(above) else 1.0)) / 2
 
 
-def score_threshold(probabilities: ArrayLike, fractured: ArrayLike, threshold: float) -> Score:
-    """Count what a threshold flags among labelled scans."""
-    values, labels = _checked(probabilities, fractured)
-    flagged = values >= threshold
-    return Score(
-        threshold=float(threshold),
-        true_positives=int((flagged & labels).sum()),
-        false_negatives=int((~flagged & labels).sum()),
-        false_positives=int((flagged & ~labels).sum()),
-        true_negatives=int((~flagged & ~labels).sum()),
-    )
-
-
 def clopper_pearson_lower(successes: int, trials: int, confidence: float = 0.95) -> float:
     """Exact one-sided lower confidence bound of a proportion (Clopper and Pearson, Biometrika 1934).
 
@@ -132,7 +83,3 @@ def _checked(probabilities: ArrayLike, fractured: ArrayLike) -> tuple[NDArray[np
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError("probabilities must lie between 0 and 1")
     return values, labels
-
-
-def _rate(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
