@@ -40,6 +40,9 @@ from worker.stages import StageTimes
 log = structlog.get_logger()
 
 CLAIMED_PER_CHILD = 8
+"""At most so many files at once for each child, where they are quickly prepared."""
+GROUP_TAKES_S = 0.5
+"""What is claimed together should take about so long: an urgent scan waits for the group that came before it."""
 TRIES_OF_ONE_FILE = 2
 
 
@@ -64,6 +67,7 @@ class Preparer:
             self._decoders.put(self._stack.enter_context(Decoder(limits)))
         self._threads = self._stack.enter_context(ThreadPoolExecutor(children, thread_name_prefix="decode"))
         self._stages = StageTimes()
+        self._together = children * CLAIMED_PER_CHILD
         self.prepared = 0
         self.rejected = 0
 
@@ -93,14 +97,14 @@ class Preparer:
         def claim(session: Session) -> tuple[Lease, list[RenditionClaim]]:
             now = self._system.clock()
             lease = Lease.new(now, settings.lease_s)
-            return lease, claim_renditions(session, lease, now, self._children * CLAIMED_PER_CHILD)
+            return lease, claim_renditions(session, lease, now, self._together)
 
         started = time.perf_counter()
         lease, claims = committed(self._system.database, claim)
         if not claims:
             return False
         self._stages.add("claim", time.perf_counter() - started, len(claims))
-        if len(claims) == self._children * CLAIMED_PER_CHILD:
+        if len(claims) == self._together:
             self._system.waker.wake(QueueName.PREPARE)
 
         def renew() -> None:
@@ -116,6 +120,7 @@ class Preparer:
             return False
         with self._stages.timing("record", len(claims)):
             self._record(lease, claims, outcomes)
+        self._together = group_size(self._children, len(claims), time.perf_counter() - started)
         return True
 
     def _prepare_one(self, claim: RenditionClaim) -> PreparedScan | Rejection:
@@ -186,3 +191,9 @@ class Preparer:
             with self._system.database.read() as session:
                 self._specs[spec] = checkpoints.rendition_spec(session, spec)
         return self._specs[spec]
+
+
+def group_size(children: int, files: int, seconds: float) -> int:
+    """How many files to claim together after a group that took so long: one for each child where files are slow, such
+    as DICOM pictures of many megapixels in JPEG 2000."""
+    return max(children, min(children * CLAIMED_PER_CHILD, round(files * GROUP_TAKES_S / max(seconds, 1e-6))))
