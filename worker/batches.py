@@ -69,6 +69,7 @@ class BatchLoader:
         self._stages = stages
         self._refused: dict[str, Refusal] = {}
         self._smaller = (0, 0.0)
+        self._last_was_full = False
         self._threads = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
 
     @property
@@ -166,9 +167,11 @@ class BatchLoader:
             lease = Lease.new(now, self._settings.lease_s)
             return claim_batch(session, lease, now, self.size, refused)
 
-        self._linger()
+        if not self._last_was_full:
+            self._linger()
         started = time.perf_counter()
         claimed = committed(self._system.database, claim)
+        self._last_was_full = claimed is not None and claimed.job_count >= self.size
         if claimed is not None:
             self._stages.add("claim", time.perf_counter() - started, len(claimed.scan_ids))
         return claimed

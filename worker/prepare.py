@@ -80,6 +80,16 @@ class Preparer:
             "stages": self._stages.as_details(),
         }
 
+    def warm_up(self) -> None:
+        """Start the children: they take a second of the first scan otherwise, and more while files are arriving."""
+        try:
+            for _ in range(self._children):
+                decoder = self._decoders.get()
+                self._decoders.put(decoder)
+                decoder.warm_up()
+        except ChildFailed as error:
+            log.error("decoding children do not start, the first scan will try again", error=str(error))
+
     def prepare_slice(self, should_stop: Callable[[], bool]) -> bool:
         """Prepare until nothing waits, the slice is over, or a stop is asked for. Returns whether work may be left."""
         end = time.monotonic() + self._system.settings.slice_s

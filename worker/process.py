@@ -35,7 +35,7 @@ class WorkerProcess:
             self._the_screener().warm_up()
             self.system.waker.wake(QueueName.SCREEN)
         elif kind == QueueName.PREPARE:
-            self._the_preparer()
+            self._the_preparer().warm_up()
             self.system.waker.wake(QueueName.PREPARE)
 
     def prepare(self) -> None:

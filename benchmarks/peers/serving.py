@@ -20,7 +20,8 @@ FORM = "fp32"
 CONNECTIONS = 64
 """Two batches are under way at a time, so that neither peer waits for its client."""
 WARM_UP = 64
-TRIES = 4
+TRIES = 5
+AGAIN_AFTER_S = 0.05
 """BentoML's services lose connections to each other now and then and answer 500."""
 
 
@@ -80,6 +81,7 @@ def _asked(command: list[str], port: int, work: Path, pictures: list[Path]) -> f
                     answer = client.post(f"{address}/predict", files=files)
                     if answer.status_code < 500:
                         break
+                    time.sleep(AGAIN_AFTER_S)
                 answer.raise_for_status()
                 return float(answer.json()["probability"])
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from screening.inference.bundle import Bundle, BundleError
 from screening.inference.engine import Precision, Predictions, check_batch, to_predictions
 
-LARGEST_PART, SMALLEST_PART = 8, 2
+LARGEST_PART, SMALLEST_PART = 4, 2
 """Renditions in one inference call; the last of a batch may be alone."""
 MOST_LANES = 4
 

@@ -19,8 +19,8 @@ from screening.radiographs.rendition_spec import RenditionSpec
 class Decoder:
     """Prepares files in a limited child. One file at a time: a thread that decodes has a decoder of its own.
 
-    The child starts with the first file, is killed and replaced after a crash or a timeout, and is replaced after
-    `limits.files_per_child` files. What one file does to it never reaches the next file.
+    The child starts with `warm_up` or the first file, is killed and replaced after a crash or a timeout, and is
+    replaced after `limits.files_per_child` files. What one file does to it never reaches the next file.
     """
 
     def __init__(self, limits: DecodeLimits | None = None) -> None:
@@ -33,6 +33,10 @@ class Decoder:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def warm_up(self) -> None:
+        """Start the child ahead of the first file. Raises ChildFailed."""
+        self._ready_child()
 
     def prepare(self, data: bytes, spec: RenditionSpec) -> Prepared:
         """Decode one file and make its rendition, display image and facts.
