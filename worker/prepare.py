@@ -67,7 +67,7 @@ class Preparer:
             self._decoders.put(self._stack.enter_context(Decoder(limits)))
         self._threads = self._stack.enter_context(ThreadPoolExecutor(children, thread_name_prefix="decode"))
         self._stages = StageTimes()
-        self._together = children * CLAIMED_PER_CHILD
+        self._together = children
         self.prepared = 0
         self.rejected = 0
 

@@ -39,8 +39,7 @@ def test_slow_files_are_claimed_few_at_a_time(
         while preparer.prepare_slice(lambda: False):
             pass
         preparer.close()
-    assert asked[0] == 8
-    assert set(asked[1:]) <= {1, 2}
+    assert set(asked) <= {1, 2}
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,8 @@ def _points(form: Form) -> list[str]:
         "",
         "### Operating points",
         "",
-        "Lower bounds are one-sided, 95%: Clopper-Pearson, which takes scans for independent, and by groups, which "
-        "does not.",
+        "What is promised (at least) is the lower of two one-sided 95% bounds: Clopper-Pearson, which takes scans for "
+        "independent, and by groups, which does not.",
         "",
     ]
     measured = {row["name"]: row for row in form.figures.get("operating_points", [])}
@@ -67,6 +67,7 @@ def _points(form: Form) -> list[str]:
                 f"{point.threshold:.4f}",
                 ranged(point.sensitivity, within.get("sensitivity")),
                 f"{point.sensitivity_lower_95:.3f}",
+                number(row.get("sensitivity_lower_95")),
                 number(row.get("sensitivity_lower_95_groups")),
                 *(ranged(getattr(point, name), within.get(name)) for name in ("specificity", "ppv", "npv")),
             )
@@ -80,10 +81,22 @@ def _points(form: Form) -> list[str]:
             ranged(form.likely.sensitivity, within.get("sensitivity")),
             "-",
             "-",
+            "-",
             *(ranged(getattr(form.likely, name), within.get(name)) for name in ("specificity", "ppv", "npv")),
         )
     )
-    heads = ("point", "chosen for", "threshold", "sensitivity", "at least", "by groups", "specificity", "PPV", "NPV")
+    heads = (
+        "point",
+        "chosen for",
+        "threshold",
+        "sensitivity",
+        "at least",
+        "Clopper-Pearson",
+        "by groups",
+        "specificity",
+        "PPV",
+        "NPV",
+    )
     return lines + table(heads, rows)
 
 
