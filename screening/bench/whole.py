@@ -89,9 +89,8 @@ def rescreening(installed: Installed) -> WholeRun:
 def urgent_latencies(installed: Installed, bulk: Sequence[Path], urgent: Sequence[Path]) -> list[float]:
     """Seconds from sending each urgent picture to its result, one after the other, as long as others are screened."""
     connection = installed.connection
-    totals(
-        connection
-    )  # Comes when all workers are up: how long they take to start is not what an urgent scan waits for.
+    # Comes when all workers are up: nobody's urgent scan waits for them to start.
+    totals(connection)
     run = open_run(connection, "bulk", "archive")["id"]
     sending = threading.Thread(target=_send, args=(connection, run, bulk), daemon=True)
     sending.start()

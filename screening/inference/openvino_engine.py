@@ -4,12 +4,13 @@ Every arrangement costs about the same CPU time per image (ResNet-18 at 256 px o
 two lanes of one, parts of 2 to 8, within 3%). They differ when something else needs a core for a moment, as loading and
 recording do: the threads of one lane wait for each other at every layer, while the next part of a batch goes to
 whichever lane is free. With a neighbour that takes a tenth of a core, two lanes lost 10% and 7% of their speed in two
-runs, one lane of two threads 14% and 8% (int8). A lane is a compiled model of its own
-with its own copy of the weights, hence no more than four: streams of one model would share them, but OpenVINO 2026.4
-answers wrongly when a graph with filters stored in 8 bits and a dynamic batch runs on several. Parts of 4 keep
-activations small: 684 MiB with two checkpoints loaded, 761 with parts of 8. Dynamic shapes need no padding. No pinning
-leaves room for the prepare workers on the same machine. Compiling takes 0.1-0.3 s, so compiled models are not cached on
-disk.
+runs, one lane of two threads 14% and 8% (int8).
+
+A lane is a compiled model with its own copy of the weights, hence no more than four: streams of one model would share
+them, but OpenVINO 2026.4 answers wrongly when a graph with filters stored in 8 bits and a dynamic batch runs on several.
+Parts of 4 keep activations small: 684 MiB with two checkpoints loaded, 761 with parts of 8. Dynamic shapes need no
+padding. No pinning leaves room for the prepare workers on the same machine. Compiling takes 0.1-0.3 s, so compiled
+models are not cached on disk.
 """
 
 import threading
