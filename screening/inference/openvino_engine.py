@@ -7,7 +7,7 @@ whichever lane is free. With a neighbour that takes a tenth of a core, two lanes
 runs, one lane of two threads 14% and 8% (int8).
 
 A lane is a compiled model with its own copy of the weights, hence no more than four: streams of one model would share
-them, but OpenVINO 2026.4 answers wrongly when a graph with filters stored in 8 bits and a dynamic batch runs on several.
+them, but OpenVINO 2026.4 answers wrongly where a graph with filters stored in 8 bits and a dynamic batch runs on many.
 Parts of 4 keep activations small: 684 MiB with two checkpoints loaded, 761 with parts of 8. Dynamic shapes need no
 padding. No pinning leaves room for the prepare workers on the same machine. Compiling takes 0.1-0.3 s, so compiled
 models are not cached on disk.
