@@ -113,9 +113,11 @@ class BatchLoader:
 
     def overtaking(self, batch: LoadedBatch) -> LoadedBatch | None:
         """What should be screened before a batch that is loaded already: urgent scans that came since."""
-        if batch.claim.lane == Lane.URGENT or not self._urgent_scans_wait():
+        if batch.claim.lane == Lane.URGENT:
             return None
-        return self.next()
+        with self._system.database.read() as session:
+            urgent = _urgent_scans_wait(session)
+        return self.next() if urgent else None
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -183,12 +185,9 @@ class BatchLoader:
         with self._system.database.read() as session:
             size = self.size
             short = 0 < queued_up_to(session, size) < size and waiting_renditions(session)
-        if short and not self._urgent_scans_wait():
+            wait = short and not _urgent_scans_wait(session)
+        if wait:
             time.sleep(self._settings.linger_ms / 1000)
-
-    def _urgent_scans_wait(self) -> bool:
-        with self._system.database.read() as session:
-            return queued_up_to(session, 1, Lane.URGENT) > 0
 
     def _load(self, claim: BatchClaim, loaded: LoadedEngine) -> LoadedBatch:
         batch = LoadedBatch(claim, loaded)
@@ -226,3 +225,7 @@ class BatchLoader:
 def close_runs(system: System) -> None:
     """Close what is finished, in a transaction of its own: of two workers that record last, the later sees both."""
     committed(system.database, lambda session: complete_runs(session, system.clock()))
+
+
+def _urgent_scans_wait(session: Session) -> bool:
+    return queued_up_to(session, 1, Lane.URGENT) > 0

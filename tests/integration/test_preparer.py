@@ -8,9 +8,9 @@ import pytest
 import worker.prepare
 from screening.inference.bundle import Bundle
 from screening.radiographs.decoder import Decoder
-from screening.radiographs.limits import DecodeLimits
 from tests.installation import installation, phantom_png
-from worker.prepare import Preparer, group_size
+from tests.integration.test_screener import prepare_all
+from worker.prepare import group_size
 
 
 def test_slow_files_are_claimed_few_at_a_time(
@@ -35,10 +35,7 @@ def test_slow_files_are_claimed_few_at_a_time(
         for seed in range(10):
             made.upload(run, f"{seed}.png", phantom_png(seed))
         made.submit(run)
-        preparer = Preparer(made.system, DecodeLimits(), children=1)
-        while preparer.prepare_slice(lambda: False):
-            pass
-        preparer.close()
+        prepare_all(made)
     assert set(asked) <= {1, 2}
 
 

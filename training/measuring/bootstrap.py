@@ -39,6 +39,13 @@ def share_interval(part: NDArray[np.float64], whole: NDArray[np.float64]) -> lis
         return interval_95(part / whole)
 
 
+def share_lower_95(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The one-sided 95% lower bound of ratios: part (..., draws), drawn with whole (draws,), not all 0."""
+    drawn = whole > 0
+    bound: NDArray[np.float64] = np.percentile(part[..., drawn] / whole[drawn], 5, axis=-1)
+    return bound
+
+
 def paired_difference(
     probabilities_a: ArrayLike,
     probabilities_b: ArrayLike,

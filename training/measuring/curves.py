@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.measuring.bootstrap import share_lower_95
 from training.measuring.figures import Sweep, sweep
 from training.measuring.operating_point import clopper_pearson_lower
 
@@ -65,10 +66,10 @@ def _lower_bounds(
     It is the lower of Clopper-Pearson's and that over draws of groups, as in the operating points.
     fractured: (n,) probabilities of the fractured scans; weights: (draws, n), how often each is in a draw of groups.
     """
-    caught = fractured[:, None] >= thresholds
-    exact = [clopper_pearson_lower(int(count), len(fractured)) for count in caught.sum(0)]
-    drawn = weights.sum(1) > 0
-    by_groups = np.percentile((weights[drawn] @ caught) / weights[drawn].sum(1, keepdims=True), 5, axis=0)
+    caught = fractured >= thresholds[:, None]
+    counts, which = np.unique(caught.sum(1), return_inverse=True)
+    exact = np.array([clopper_pearson_lower(int(count), len(fractured)) for count in counts])[which]
+    by_groups = share_lower_95(caught @ weights.T, weights.sum(1))
     return [math.floor(bound * 1e4) / 1e4 for bound in np.minimum(exact, by_groups)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from screening.inference.bundle import Form
-from training.measuring.bootstrap import share_interval
+from training.measuring.bootstrap import share_interval, share_lower_95
 from training.measuring.operating_point import clopper_pearson_lower
 
 LIKELY = "likely"
@@ -79,9 +79,7 @@ def point_row(
     drawn = weights @ cells.astype(np.float64)
     pairs = {"sensitivity": (0, 1), "specificity": (3, 2), "ppv": (0, 2), "npv": (3, 1)}
     rates = {name: _rate(cells.sum(0), a, b) for name, (a, b) in pairs.items()}
-    with np.errstate(invalid="ignore"):
-        sensitivities = drawn[:, 0] / (drawn[:, 0] + drawn[:, 1])
-    by_groups = sensitivities[~np.isnan(sensitivities)]
+    fractured = drawn[:, 0] + drawn[:, 1]
     at = {}
     for prevalence in prevalences:
         ppv, npv = restate(rates["sensitivity"], rates["specificity"], prevalence)
@@ -96,7 +94,7 @@ def point_row(
         "fractured_missed": misses,
         **{name: none_if_nan(rate) for name, rate in rates.items()},
         "sensitivity_lower_95": clopper_pearson_lower(hits, hits + misses),
-        "sensitivity_lower_95_groups": float(np.percentile(by_groups, 5)) if len(by_groups) else None,
+        "sensitivity_lower_95_groups": float(share_lower_95(drawn[:, 0], fractured)) if fractured.any() else None,
         "intervals_95": {
             name: share_interval(drawn[:, a], drawn[:, a] + drawn[:, b]) for name, (a, b) in pairs.items()
         },

@@ -19,12 +19,11 @@ from screening.database.tables import AuditEvent, Job, Receipt, Rendition, Run, 
 from screening.errors import Conflict, Refused
 from screening.inference.bundle import Bundle
 from screening.ledger.lease import Lease
-from screening.radiographs.limits import DecodeLimits
 from screening.storage import ObjectMissing, original_key
 from tests.installation import Installation, installation, phantom_png
 from tests.integration.commands import Answer, screening
+from tests.integration.test_screener import prepare_all
 from worker.archives import Visitor
-from worker.prepare import Preparer
 
 
 @pytest.fixture
@@ -79,10 +78,7 @@ def count(made: Installation, table: type) -> int:
 
 
 def prepare(made: Installation) -> dict[str, int]:
-    preparer = Preparer(made.system, DecodeLimits(), children=1)
-    while preparer.prepare_slice(lambda: False):
-        pass
-    preparer.close()
+    prepare_all(made)
     with made.system.database.read() as session:
         return dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
 

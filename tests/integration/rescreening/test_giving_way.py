@@ -11,23 +11,14 @@ from screening import checkpoints
 from screening.clock import utc_now
 from screening.database.tables import Job, Prediction, Run
 from screening.inference.bundle import Bundle
-from screening.radiographs.limits import DecodeLimits
 from screening.rescreening.opening import open_over_archive
 from screening.rescreening.selection import Selection
 from tests.bundles import make_random_bundle
-from tests.installation import Installation, installation, phantom_png
-from tests.integration.test_screener import screen_all, screener_with
-from worker.prepare import Preparer
+from tests.installation import installation, phantom_png
+from tests.integration.test_screener import prepare_all, screen_all, screener_with
 
 SCANS = 40
 BATCH = 4
-
-
-def prepare_all(made: Installation) -> None:
-    preparer = Preparer(made.system, DecodeLimits(), children=1)
-    while preparer.prepare_slice(lambda: False):
-        pass
-    preparer.close()
 
 
 def test_an_urgent_scan_waits_for_two_batches_at_most(

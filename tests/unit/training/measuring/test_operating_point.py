@@ -37,6 +37,8 @@ def test_likely_threshold_lies_between_the_last_scan_under_it_and_the_next(
 ) -> None:
     threshold = choose_likely_threshold(PROBABILITIES, FRACTURED, target)
     assert threshold == pytest.approx(sum(between) / 2)
+    under = [p < threshold for p, is_fractured in zip(PROBABILITIES, FRACTURED, strict=True) if not is_fractured]
+    assert sum(under) / len(under) >= target
 
 
 def test_likely_threshold_reaches_its_target_even_with_ties() -> None:
