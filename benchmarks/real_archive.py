@@ -31,7 +31,7 @@ from tests.conftest import ROOT, free_port, running_valkey
 from tests.installation import Installation, installation
 from worker.prepare import Preparer
 
-RELEASED = ROOT / "checkpoints" / "fracture-resnet18-3"
+RELEASED = next((ROOT / "checkpoints").iterdir())
 REAL = {name: Settings.model_fields[name].default for name in ("lease_s", "slice_s", "sweep_every_s", "batch_size")}
 """The defaults, in place of the short times and small batches that tests use."""
 ORDINARY_CHANNELS = 64

@@ -14,6 +14,12 @@ from training.measuring.points import promised_sensitivity
 from training.measuring.vector import write_drawings
 from training.measuring.wording import number
 
+_SELECTED_BY = (
+    "the mean specificity over sensitivities 0.80 to 0.96: the promise is a sensitivity, so its price in specificity "
+    "is what is minimised; one sensitivity alone would hang on a single scan. Of the epochs within one standard error "
+    "of the best, the latest is taken"
+)
+
 
 def model_card(bundle: Bundle, pictures: str | None = None) -> str:
     """Everything that a reader of the card needs, with every number taken from the bundle; what it lacks is left out.
@@ -64,12 +70,13 @@ def _trained_on(training: dict[str, Any]) -> list[str]:
     split = training.get("split", {})
     if "folds" in split:
         kept = split.get("test_fold")
+        measured = split.get("cross_validated_folds") or range(split["folds"])
         lines.append(
             f"- {split['folds']} folds by {split['by']} (pictures that probably show one patient, and near-duplicates, "
             f"stay together), stratified by label and body part, seed {split['seed']}. "
             + (
-                "The released weights saw all of them; the figures are those of networks of the same recipe, each "
-                "measured on a fold that it never saw."
+                "The released weights saw all of them; the figures are those of networks of the same recipe, measured "
+                f"out of fold on {wording.named_folds(measured, split['folds'])}."
                 if kept is None
                 else f"Fold {kept} is the test part."
             )
@@ -89,24 +96,31 @@ def _recipe(training: dict[str, Any]) -> list[str]:
     if not recipe:
         return []
     stages = [recipe["before"], recipe] if recipe.get("before") else [recipe]
-    phases = ", then ".join(
-        ", ".join(f"{phase['epochs']} epochs at {phase['side']} px" for phase in stage["phases"]) for stage in stages
-    )
     begins = {"imagenet": "ImageNet weights", "file": "weights of a file"}.get(stages[0].get("init"), "random weights")
-    taught = "" if not recipe.get("distillation") else ", taught by an EfficientNet-Lite0 with ImageNet weights"
     lines = [
-        f"- ResNet-18 from {begins}{taught}: {phases}; fractured scans weigh {recipe['positive_weight']} times in the "
-        "loss. The whole recipe is in `card.json`."
+        f"- ResNet-18 from {begins}: {', then '.join(_stage(stage) for stage in stages)}. Fractured scans weigh "
+        f"{recipe['positive_weight']} times in the loss. The whole recipe is in `card.json`."
     ]
     selected = training.get("selected_epoch")
-    if selected:
+    if selected and recipe.get("selection_folds"):
+        lines.append(f"- Epoch {selected['epoch']} of {training['epochs_trained']} was selected by {_SELECTED_BY}.")
+    elif selected:
         lines.append(
-            f"- Epoch {selected['epoch']} of {training['epochs_trained']} was selected by the mean specificity over "
-            "sensitivities 0.80 to 0.96: the promise is a sensitivity, so its price in specificity is what is "
-            "minimised; one sensitivity alone would hang on a single scan. Of the epochs within one standard error of "
-            "the best, the latest is taken."
+            "- All scans train these weights, and none is left to select an epoch: the last one is taken. In the "
+            f"cross-validation each network's epoch is selected by {_SELECTED_BY}."
         )
     return lines
+
+
+def _stage(recipe: dict[str, Any]) -> str:
+    """One stage of training: how long, at which sides, and what it learns from besides labels."""
+    told = ", ".join(f"{phase['epochs']} epochs at {phase['side']} px" for phase in recipe["phases"])
+    if not recipe.get("distillation"):
+        return told
+    teacher = recipe.get("teacher")
+    if teacher and not teacher["phases"]:
+        return f"{told}, without labels, towards the features of an EfficientNet-Lite0 as ImageNet left it"
+    return f"{told}, taught by an EfficientNet-Lite0 that was fine-tuned from ImageNet weights"
 
 
 def _ways(compared: dict[str, Any] | None) -> list[str]:

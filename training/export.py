@@ -28,6 +28,7 @@ from training.deployed import run_form
 from training.learning.initial import trained_network
 from training.learning.networks import GreyResNet18
 from training.learning.recipe import Recipe
+from training.measuring.wording import named_folds
 from training.release.card_facts import INTENDED_USE, LIMITS, split_facts, training_facts
 from training.release.eight_bit import settle
 from training.release.evidence import Evidence
@@ -41,8 +42,8 @@ MEASURED_ON_KEPT_AWAY = (
     "groups that neither trained the weights nor chose an epoch, each scan at thresholds chosen on other groups of them"
 )
 MEASURED_OUT_OF_FOLD = (
-    "out of fold: every scan by a network of the same recipe that never saw its group, at thresholds chosen on the "
-    "other folds"
+    "out of fold: each scan of {folds} by a network of the same recipe that never saw its group, at thresholds chosen "
+    "on other groups"
 )
 
 
@@ -80,7 +81,7 @@ def export(
         measured_on = MEASURED_ON_KEPT_AWAY
     else:
         outputs = {form: pooled(cross_validation, form, recipe.folds) for form in forms}
-        measured_on = MEASURED_OUT_OF_FOLD
+        measured_on = MEASURED_OUT_OF_FOLD.format(folds=named_folds(validated, recipe.folds))
     evidence = {form: Evidence.of(said, examples, recipe) for form, said in outputs.items()}
     calibration = evidence[forms[0]].calibration
     fold_calibration(network, *calibration)

@@ -37,8 +37,8 @@ def train_by_recipe(
     cache: Path | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Train the recipe, and before it its teacher if it has one and none is given, and the recipe that it begins with.
-    Returns the selected epoch's record.
+    """Train the recipe, and before it its teacher if it has one and none is given, and the recipe that it begins with,
+    which has a teacher of its own or shares this one. Returns the selected epoch's record.
 
     teachers: out folders of trained teachers; several are an ensemble. cache: where renditions are kept, in `out` if
     not given. Raises ValueError where `out` was started with another recipe.
@@ -47,27 +47,26 @@ def train_by_recipe(
     parts = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
     say: Callable[[str], None] = (lambda _: None) if quiet else say_on_terminal
     warn_of_leaks(examples, parts, cache, say)
+    train_part, selection_part = ([examples[i] for i in part] for part in (parts.train, parts.selection))
 
-    def run(recipe: Recipe, out: Path, taught_by: Teacher | None, begin: Path | None) -> dict[str, Any]:
-        train_part, selection_part = ([examples[i] for i in part] for part in (parts.train, parts.selection))
-        material = gather(recipe, train_part, selection_part, cache, say)
-        return train(recipe, material, out, device, taught_by, begin, quiet)
-
-    taught_by = None
-    if recipe.distillation is not None:
-        if not teachers:
+    def run(recipe: Recipe, out: Path, teachers: tuple[Path, ...], begin: Path | None) -> dict[str, Any]:
+        """What the recipe needs first, in folders below its own, then the recipe."""
+        if recipe.distillation is not None and not teachers:
             if recipe.teacher is None:
                 raise ValueError("this recipe distils: name trained teachers with --teacher, or put a teacher into it")
             say(f"training the teacher in {out / 'teacher'}")
-            run(recipe.on_same_parts(recipe.teacher), out / "teacher", None, None)
+            run(recipe.on_same_parts(recipe.teacher), out / "teacher", (), None)
             teachers = (out / "teacher",)
-        taught_by = Teacher.read(teachers, device)
-    if recipe.before is not None:
-        say(f"training what this begins with in {out / 'before'}")
-        before = recipe.on_same_parts(recipe.before)
-        run(before, out / "before", taught_by if before.distillation else None, None)
-        init_file = out / "before" / "last.pt"
-    return run(recipe, out, taught_by, init_file)
+        if recipe.before is not None:
+            say(f"training what this begins with in {out / 'before'}")
+            before = recipe.on_same_parts(recipe.before)
+            run(before, out / "before", () if before.teacher else teachers, None)
+            begin = out / "before" / "last.pt"
+        taught_by = Teacher.read(teachers, device) if recipe.distillation is not None else None
+        material = gather(recipe, train_part, selection_part, cache, say)
+        return train(recipe, material, out, device, taught_by, begin, quiet)
+
+    return run(recipe, out, teachers, init_file)
 
 
 def warn_of_leaks(examples: list[Example], parts: Parts, cache: Path, say: Callable[[str], None]) -> None:

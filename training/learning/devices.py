@@ -1,10 +1,16 @@
 """The device that trains: the first GPU or the processor, in mixed precision where it computes in bf16."""
 
+import ctypes
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+# <malloc.h> of glibc. No mappings of their own for large blocks, and nothing given back from the heap's end.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_MOST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -13,8 +19,8 @@ class Device:
 
     torch_device: torch.device
     compiled: bool = False
-    """Whether torch.compile fuses the networks' layers: about 1.6 times as fast for lite0 on a processor, 1.1 for
-    ResNet-18, for half a minute of waiting and a C++ compiler. It changes results by rounding."""
+    """Whether torch.compile fuses the networks' layers, for half a minute of waiting and a C++ compiler. Meant for
+    GPUs: on 2 cores lite0 takes 1.10 steps a second with it and 1.18 without. It changes results by rounding."""
 
     @property
     def is_gpu(self) -> bool:
@@ -34,6 +40,19 @@ class Device:
         return torch.autocast(self.torch_device.type, dtype=torch.bfloat16, enabled=self.has_bf16)
 
 
+def keep_freed_memory() -> None:
+    """Have glibc keep for this process what is freed, where glibc is the C library.
+
+    Activations of tens of megabytes come and go with every step. glibc maps each anew and gives it back, and the kernel
+    clears every page again, which took half of the processor's time: fine-tuning a compiled lite0 at 256 px on 2 cores
+    went from 0.67 to 1.07 steps of 16 pictures a second. What it costs is that memory stays at its highest.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, _MOST)
+
+
 def choose_device(name: str = "auto", compiled: bool = False, threads: int | None = None) -> Device:
     """auto, cpu or cuda; threads: of the processor, for this whole process.
 
@@ -46,4 +65,6 @@ def choose_device(name: str = "auto", compiled: bool = False, threads: int | Non
     if threads:
         torch.set_num_threads(threads)
     use_gpu = name != "cpu" and torch.cuda.is_available()
+    if not use_gpu:
+        keep_freed_memory()
     return Device(torch.device("cuda" if use_gpu else "cpu"), compiled)

@@ -36,3 +36,10 @@ def promise(sensitivity: float) -> str:
     """The sentence that the lower threshold carries. Rounded down: a promise is never rounded up."""
     floor = int(sensitivity * 1000) / 10
     return f"At least {floor:.1f}% of fractures are flagged, with 95% confidence, on data like this."
+
+
+def named_folds(finished: Sequence[int], folds: int) -> str:
+    """Which folds of a cross-validation are finished, in words."""
+    if len(finished) == folds:
+        return f"all {folds} folds"
+    return f"fold{'s' if len(finished) > 1 else ''} {', '.join(map(str, finished))} of 0 to {folds - 1}"

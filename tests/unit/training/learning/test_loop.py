@@ -216,6 +216,22 @@ def test_a_recipe_begins_with_the_last_weights_of_the_one_before(phantoms: list[
     assert not torch.allclose(alone["layer4.1.conv2.weight"], before["layer4.1.conv2.weight"])
 
 
+def test_what_a_recipe_begins_with_may_have_a_teacher_of_its_own(phantoms: list[Example], tmp_path: Path) -> None:
+    """Features are learnt from ImageNet first, then a teacher that knows the labels is followed."""
+    pytest.importorskip("efficientnet_lite_pytorch", reason="the training extra is not installed")
+    short = (Phase(1, 32, 0.5),)
+    teacher = dataclasses.replace(TINY, network="lite0", phases=short, frozen_blocks=3)
+    follows = dataclasses.replace(TINY, phases=short, distillation=Distillation(features=0.3, view_side=64))
+    features = dataclasses.replace(follows, init="distil", teacher=dataclasses.replace(teacher, phases=()))
+    train_tiny(
+        dataclasses.replace(follows, init="before", before=features, teacher=teacher), phantoms, tmp_path / "run"
+    )
+    imagenet = GreyLite0().state_dict()["net._blocks.15._project_conv.weight"]
+    for folder, as_imagenet_left_it in (("before/teacher", True), ("teacher", False)):
+        weights = torch.load(tmp_path / "run" / folder / "best.pt", weights_only=True)
+        assert torch.equal(weights["net._blocks.15._project_conv.weight"], imagenet) is as_imagenet_left_it
+
+
 def test_maps_average_to_the_logit() -> None:
     pytest.importorskip("efficientnet_lite_pytorch", reason="the training extra is not installed")
     pictures = torch.rand(2, 1, 96, 96) * 255
