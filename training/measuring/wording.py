@@ -42,4 +42,4 @@ def named_folds(finished: Sequence[int], folds: int) -> str:
     """Which folds of a cross-validation are finished, in words."""
     if len(finished) == folds:
         return f"all {folds} folds"
-    return f"fold{'s' if len(finished) > 1 else ''} {', '.join(map(str, finished))} of 0 to {folds - 1}"
+    return f"fold{'s' if len(finished) > 1 else ''} {', '.join(map(str, finished))} ({len(finished)} of {folds})"

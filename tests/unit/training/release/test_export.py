@@ -155,9 +155,9 @@ def test_a_release_on_all_data_is_measured_out_of_fold(
     assert bundle.forms["int8"].figures["n"] == len(pooled(validation, "int8", QUICK.folds).image_ids)
     assert bundle.card["training"]["split"]["cross_validated_folds"] == [1, 3]
     for form in bundle.forms.values():
-        assert "out of fold: each scan of folds 1, 3 of 0 to 3 by" in form.figures["measured_on"]
+        assert "out of fold: each scan of folds 1, 3 (2 of 4) by" in form.figures["measured_on"]
     page = model_card(bundle)
-    assert "measured out of fold on folds 1, 3 of 0 to 3." in page
+    assert "measured out of fold on folds 1, 3 (2 of 4)." in page
     assert "none is left to select an epoch: the last one is taken" in page
 
 
