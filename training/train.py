@@ -57,12 +57,12 @@ def train_by_recipe(
             say(f"training the teacher in {out / 'teacher'}")
             run(recipe.on_same_parts(recipe.teacher), out / "teacher", (), None)
             teachers = (out / "teacher",)
+        taught_by = Teacher.read(teachers, device) if recipe.distillation is not None else None
         if recipe.before is not None:
             say(f"training what this begins with in {out / 'before'}")
             before = recipe.on_same_parts(recipe.before)
             run(before, out / "before", () if before.teacher else teachers, None)
             begin = out / "before" / "last.pt"
-        taught_by = Teacher.read(teachers, device) if recipe.distillation is not None else None
         material = gather(recipe, train_part, selection_part, cache, say)
         return train(recipe, material, out, device, taught_by, begin, quiet)
 

@@ -45,6 +45,11 @@ def test_a_teacher_is_trained_on_the_parts_of_its_student() -> None:
     assert all(getattr(teacher, name) == getattr(student, name) for name in parts)
 
 
+def test_the_shipped_student_begins_with_the_shipped_pretraining() -> None:
+    student, pretraining = (Recipe.read(RECIPES / f"{name}.json") for name in ("student", "pretrain"))
+    assert student.before == student.on_same_parts(pretraining)
+
+
 def test_init_chooses_the_recipe_that_goes_with_it(tmp_path: Path) -> None:
     assert chosen_recipe(None, None)[0] == chosen_recipe(None, "distil")[0]
     assert chosen_recipe(None, "random")[0].before is None
