@@ -17,7 +17,7 @@ from tests.bundles import make_random_bundle
 from tests.installation import Installation, installation, phantom_png, wait_until
 from tests.turned_clock import VARIABLE, Clock
 
-SCANS = 60
+SCANS = 40
 
 
 def screened(made: Installation, checkpoint: str) -> int:
@@ -41,7 +41,7 @@ def test_two_nights_with_a_kill_in_each(
     # The candidate sees larger renditions, so that the night begins with having them made from the originals.
     bundle = make_random_bundle(tmp_path / "candidate", side=96, seed=7)
     with installation(tmp_path / "data", postgres_url, redis_url, random_bundle, batch_size=2, linger_ms=0) as made:
-        made.app = "tests.integration.rescreening.clocked_app"
+        made.app = "tests.integration.rescreening.unhurried_app"
         candidate, _ = checkpoints.register(
             made.system.database, made.system.storage, utc_now(), bundle, "fp32", "tests"
         )
