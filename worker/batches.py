@@ -1,9 +1,11 @@
 """Batches: claimed from the ledger, their renditions loaded, handed back where that fails."""
 
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import structlog
@@ -192,9 +194,8 @@ class BatchLoader:
     def _load(self, claim: BatchClaim, loaded: LoadedEngine) -> LoadedBatch:
         batch = LoadedBatch(claim, loaded)
         spec = loaded.bundle.rendition
-        fetch = partial(self._fetch, spec.hash)
         squares = []
-        for scan_id, picture in zip(claim.scan_ids, self._threads.map(fetch, claim.scan_ids), strict=True):
+        for scan_id, picture in zip(claim.scan_ids, self._fetch_all(spec.hash, claim.scan_ids), strict=True):
             if picture is None or max(picture.shape) != spec.side:
                 self._send_back(claim.lease, scan_id, spec.hash)
                 continue
@@ -203,6 +204,13 @@ class BatchLoader:
             squares.append(fit_input(picture, spec.side))
         batch.pictures = np.stack(squares) if squares else None
         return batch
+
+    def _fetch_all(self, spec: str, scan_ids: Sequence[str]) -> Iterator[NDArray[np.uint8] | None]:
+        """The renditions in order: each thread takes its share in one go, because every handing over costs more."""
+        share = -(-len(scan_ids) // LOADING_THREADS)
+        shares = [scan_ids[start : start + share] for start in range(0, len(scan_ids), share)]
+        fetch = partial(self._fetch, spec)
+        return chain.from_iterable(self._threads.map(lambda some: [fetch(scan_id) for scan_id in some], shares))
 
     def _fetch(self, spec: str, scan_id: str) -> NDArray[np.uint8] | None:
         """The rendition, or None where it is gone or unreadable and must be made again."""

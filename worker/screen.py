@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
+from screening.database.states import Lane
 from screening.database.transactions import TRIES_TO_RECORD, committed
 from screening.inference.engine import Engine, NotFiniteError, OutOfDeviceMemory, Predictions
 from screening.inference.maps import pack_map
@@ -25,6 +26,8 @@ from worker.stages import StageTimes
 
 log = structlog.get_logger()
 
+CLOSES_RUNS_EVERY_S = 1.0
+"""While batch follows batch; after urgent scans, and with the last batch, what is finished is closed at once."""
 _NO_ANSWER = "The network gave no number for this picture. A person must look at it; please report it."
 
 
@@ -60,6 +63,7 @@ class Screener:
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="claim")
         self._recorder = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._recording: Future[None] | None = None
+        self._runs_closed_at = -CLOSES_RUNS_EVERY_S
         self.statistics = ScreenStatistics()
 
     def details(self) -> dict[str, object]:
@@ -88,7 +92,7 @@ class Screener:
         if len(batch.claim.scan_ids) >= self._batches.size:
             # More than one batch is waiting: wake another worker, which wakes the next.
             self._system.waker.wake(QueueName.SCREEN)
-        handed_back = False
+        handed_back = last = False
         while batch is not None:
             if urgent := self._batches.overtaking(batch):
                 handed_back |= not self._screen(urgent)
@@ -98,11 +102,9 @@ class Screener:
                 handed_back |= not self._screen(batch)
             finally:
                 batch = following.result() if following else None
-            if last:
-                self._wait_until_recorded()
-                return True
         self._wait_until_recorded()
-        return handed_back
+        self._close_runs()
+        return last or handed_back
 
     def close(self) -> None:
         self._ahead.shutdown()
@@ -132,7 +134,6 @@ class Screener:
             self._batches.release(claim, tried=True)
             return False
         if predictions is None:
-            close_runs(self._system)
             return True
         # One batch at a time: what cannot be recorded must not pile up, and ends the slice with its error.
         self._wait_until_recorded()
@@ -154,7 +155,7 @@ class Screener:
         self.statistics.last_fill = len(batch.scan_ids) / self._batches.full_size
 
     def _write(self, batch: LoadedBatch, predictions: Predictions) -> int:
-        """Write what the network said of a batch, close runs that it completed, and return how many it ended."""
+        """Write what the network said of a batch, close runs now and then, and return how many scans it ended."""
         claim, loaded = batch.claim, batch.loaded
         side = loaded.bundle.rendition.side
         outcomes = [
@@ -176,8 +177,13 @@ class Screener:
             )
 
         recorded = committed(self._system.database, record, TRIES_TO_RECORD)
-        close_runs(self._system)
+        if claim.lane == Lane.URGENT or time.monotonic() - self._runs_closed_at >= CLOSES_RUNS_EVERY_S:
+            self._close_runs()
         return recorded
+
+    def _close_runs(self) -> None:
+        self._runs_closed_at = time.monotonic()
+        close_runs(self._system)
 
     def _predict(self, batch: LoadedBatch) -> Predictions | None:
         """Answers for what is left of the batch after scans without an answer were ended; None for nothing left."""

@@ -1,5 +1,10 @@
-"""A rendition as a stored file: PNG, 8-bit grey, quick to write and to read."""
+"""A rendition as a stored file: PNG, 8-bit grey, as quick to write and to read as can be.
 
+Nothing in it is compressed: that takes three times the room, which is little beside the originals, a tenth of the time
+to write and a fifth to read, and a rendition is read anew for every checkpoint.
+"""
+
+import struct
 import zlib
 from io import BytesIO
 
@@ -7,12 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_NOT_FILTERED = 0
+_EIGHT_BIT_GREY = (8, 0, 0, 0, 0)
+"""Bit depth and colour type, then compression, filter and interlace method: the usual ones (PNG, section 11.2.2)."""
+
 
 def encode_rendition(rendition: NDArray[np.uint8]) -> bytes:
-    """(h, w) uint8 -> PNG bytes, without loss. Run-length matching is smaller here than full matching, and quicker."""
-    out = BytesIO()
-    Image.fromarray(rendition).save(out, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
-    return out.getvalue()
+    """(h, w) uint8 -> PNG bytes, without loss. Pillow has no way to ask for a PNG whose rows are not filtered."""
+    height, width = rendition.shape
+    rows = np.full((height, 1 + width), _NOT_FILTERED, np.uint8)
+    rows[:, 1:] = rendition
+    return b"".join(
+        (
+            _SIGNATURE,
+            *_chunk(b"IHDR", struct.pack(">II5B", width, height, *_EIGHT_BIT_GREY)),
+            *_chunk(b"IDAT", zlib.compress(rows.tobytes(), zlib.Z_NO_COMPRESSION)),
+            *_chunk(b"IEND", b""),
+        )
+    )
 
 
 def load_rendition(png: bytes) -> NDArray[np.uint8]:
@@ -21,3 +39,7 @@ def load_rendition(png: bytes) -> NDArray[np.uint8]:
         if image.mode != "L":
             raise ValueError(f"a stored rendition is 8-bit grey, not {image.mode}; make it again from the original")
         return np.asarray(image)
+
+
+def _chunk(kind: bytes, data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    return struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))

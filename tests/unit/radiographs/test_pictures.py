@@ -225,6 +225,8 @@ def test_white_collimator_borders_do_not_look_inverted() -> None:
 def test_a_rendition_survives_its_file() -> None:
     rendition = make_rendition(bone(), SPEC)
     assert np.array_equal(load_rendition(encode_rendition(rendition)), rendition)
+    compressed = encoded(Image.fromarray(rendition), "PNG")
+    assert np.array_equal(load_rendition(compressed), rendition), "as earlier versions kept it"
     with pytest.raises(ValueError, match="8-bit grey"):
         load_rendition(encoded(GREY.convert("RGB"), "PNG"))
 
