@@ -1,9 +1,12 @@
 """Wake-ups: coalesced, bounded, and never waited for."""
 
 import time
+from typing import Any
 
 import pytest
+from celery import Celery
 from redis import Redis
+from redis.exceptions import RedisError
 
 from screening.queue import WAKE_UPS_WAITING, QueueName, Waker, make_celery, queue_depths
 from tests.conftest import free_port, running_valkey
@@ -56,6 +59,40 @@ def test_nobody_waits_for_a_redis_that_is_away_and_wake_ups_go_on_when_it_is_bac
             return queue_depths(app)["screen"] >= 1
 
         wait_until(woken, 10, "the thread that sends wake-ups is still at work")
+
+
+def test_a_wake_up_over_a_connection_that_broke_is_sent_over_a_new_one() -> None:
+    port = free_port()
+    app = make_celery(f"redis://127.0.0.1:{port}/0", 5)
+    waker = Waker(app)
+    with running_valkey(port):
+        waker.wake(QueueName.SCREEN)
+        wait_until(lambda: queue_depths(app)["screen"] == 1, 10, "the first message has arrived")
+    with running_valkey(port):
+        wait_until(lambda: answers(app), 10, "the broker is back")
+        waker.wake(QueueName.SCREEN)
+        wait_until(lambda: queue_depths(app)["screen"] == 1, 10, "not even one wake-up is lost")
+
+
+def test_wake_ups_share_a_connection(redis_url: str) -> None:
+    app = make_celery(redis_url, 5)
+    redis: Any = Redis.from_url(redis_url)
+    waker = Waker(app)
+    waker.wake(QueueName.SCREEN)
+    wait_until(lambda: queue_depths(app)["screen"] == 1, 10, "the first message has arrived")
+    before = redis.info("stats")["total_connections_received"]
+    for _ in range(5):
+        waker.wake(QueueName.PREPARE)
+        time.sleep(0.1)
+    wait_until(lambda: redis.llen("prepare") == 5, 10, "all messages have arrived")
+    assert redis.info("stats")["total_connections_received"] == before
+
+
+def answers(app: Celery) -> bool:
+    try:
+        return bool(queue_depths(app))
+    except (RedisError, OSError):
+        return False
 
 
 def test_ticks_of_a_beat_whose_clock_is_late_are_taken_all_the_same() -> None:
