@@ -84,7 +84,8 @@ def test_members_of_a_container_are_screened_each_with_a_receipt(installed: Inst
     assert "ward.zip/Ward 7/φ-3.png" in names
 
 
-def test_a_lost_rendition_is_made_again(installed: Installation, random_bundle: Bundle) -> None:
+@pytest.mark.parametrize("harm", ["lost", "cut short", "overwritten"])
+def test_a_rendition_that_came_to_harm_is_made_again(installed: Installation, random_bundle: Bundle, harm: str) -> None:
     run = installed.open_run()
     installed.upload(run, "one.png", phantom_png(1))
     installed.submit(run)
@@ -92,8 +93,11 @@ def test_a_lost_rendition_is_made_again(installed: Installation, random_bundle: 
     wait_until(lambda: installed.progress(run).queued == 1, 60, "the rendition is ready")
     with installed.system.database.read() as session:
         scan = session.scalars(select(Scan.id)).one()
-    spec = random_bundle.rendition.hash
-    installed.system.storage.delete(rendition_key(scan, spec))
+    key, storage = rendition_key(scan, random_bundle.rendition.hash), installed.system.storage
+    if harm == "lost":
+        storage.delete(key)
+    else:
+        storage.put(key, storage.get(key)[:200] if harm == "cut short" else b"something else")
     installed.start("screen")
     installed.start("upkeep")
     installed.start("beat")

@@ -14,7 +14,7 @@ from screening.radiographs.limits import DecodeLimits
 from screening.radiographs.prepare import prepare
 from screening.radiographs.problems import Unscreenable
 from screening.radiographs.rendition import make_rendition
-from screening.radiographs.rendition_file import encode_rendition, load_rendition
+from screening.radiographs.rendition_file import load_rendition
 from screening.radiographs.rendition_spec import RenditionSpec
 from tests.unit.radiographs import samples
 from tests.unit.radiographs.samples import bone, encoded, jpeg, png
@@ -220,15 +220,6 @@ def test_white_collimator_borders_do_not_look_inverted() -> None:
     picture[:, 60:190] = 10
     picture[:, 100:150] = 150
     assert not looks_inverted(picture)
-
-
-def test_a_rendition_survives_its_file() -> None:
-    rendition = make_rendition(bone(), SPEC)
-    assert np.array_equal(load_rendition(encode_rendition(rendition)), rendition)
-    compressed = encoded(Image.fromarray(rendition), "PNG")
-    assert np.array_equal(load_rendition(compressed), rendition), "as earlier versions kept it"
-    with pytest.raises(ValueError, match="8-bit grey"):
-        load_rendition(encoded(GREY.convert("RGB"), "PNG"))
 
 
 def test_every_damaged_file_of_the_real_ones_is_cut_off_at_a_percentage(shared_data: Path) -> None:
