@@ -66,3 +66,11 @@ def slower_than(baseline: dict[str, Any], measures: dict[str, Measure], toleranc
         if now < before * (1 - tolerance):
             sentences.append(f"{measures[name].word}: {now:.1f} images/s, was {before:.1f} ({now / before - 1:+.0%})")
     return sentences
+
+
+def other_machine(baseline: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """A warning where the baseline was measured on other cores than these; None where both are alike."""
+    then, here = (f"{machine.get('cores')} cores, {machine.get('processor')}" for machine in (baseline, now))
+    if then == here:
+        return None
+    return f"The baseline is of another machine ({then}; this one: {here}). Compare the ratios, not the speeds."

@@ -76,7 +76,7 @@ def bench(
     else:
         _print(found)
     if baseline:
-        _compare(json.loads(baseline.read_text("utf-8")), measured.measures)
+        _compare(json.loads(baseline.read_text("utf-8")), found["machine"], measured.measures)
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -98,9 +98,11 @@ def _print(found: dict[str, Any]) -> None:
     print_table(("process", "most memory"), [(kind, f"{peak:.0f} MiB") for kind, peak in found["peak_mb"].items()])
 
 
-def _compare(stored: dict[str, Any], measures: Any) -> None:
-    from screening.bench.figures import slower_than
+def _compare(stored: dict[str, Any], machine: dict[str, Any], measures: Any) -> None:
+    from screening.bench.figures import other_machine, slower_than
 
+    if warning := other_machine(stored.get("machine", {}), machine):
+        click.echo(warning, err=True)
     slower = slower_than(stored, measures, TOLERANCE)
     for sentence in slower:
         click.echo(f"Slower than the baseline: {sentence}", err=True)

@@ -1,7 +1,7 @@
 """A rendition as a stored file: PNG, 8-bit grey, as quick to write and to read as can be.
 
-Nothing in it is compressed: that takes three times the room, which is little beside the originals, a tenth of the time
-to write and a fifth to read, and a rendition is read anew for every checkpoint.
+Nothing in it is compressed: that takes three times the room, which is little beside the originals, and a tenth of the
+time or less (docs/decisions/0009), and a rendition is read anew for every checkpoint.
 """
 
 import struct

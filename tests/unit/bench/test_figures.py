@@ -2,7 +2,7 @@
 
 import pytest
 
-from screening.bench.figures import Measure, Ratio, quantile, slower_than
+from screening.bench.figures import Measure, Ratio, other_machine, quantile, slower_than
 
 
 def measures(**values: list[float]) -> dict[str, Measure]:
@@ -38,3 +38,10 @@ def test_only_what_became_slower_is_told() -> None:
     stored["measures"]["latency"] = {"median": 100.0, "unit": "s"}
     now = measures(same=[91], slower=[80, 89, 85], latency=[10], new=[1])
     assert slower_than(stored, now, 0.1) == ["Slower: 85.0 images/s, was 100.0 (-15%)"]
+
+
+def test_a_baseline_of_another_machine_is_told() -> None:
+    here = {"cores": 2, "processor": "AMD EPYC (AVX2)", "python": "3.11"}
+    assert other_machine({**here, "python": "3.13"}, here) is None
+    for then in ({**here, "processor": "AMD EPYC (AVX2, AVX-512)"}, {**here, "cores": 4}, {}):
+        assert "Compare the ratios" in str(other_machine(then, here))
