@@ -18,6 +18,7 @@ from tests.installation import Installation, installation, phantom_png, wait_unt
 from tests.turned_clock import VARIABLE, Clock
 
 SCANS = 40
+CANDIDATE_SIDE = 96
 
 
 def screened(made: Installation, checkpoint: str) -> int:
@@ -38,8 +39,9 @@ def test_two_nights_with_a_kill_in_each(
     clock_file = tmp_path / "clock"
     clock = Clock(clock_file)
     monkeypatch.setenv(VARIABLE, str(clock_file))
+    monkeypatch.setenv("SCREENING_TEST_SLOW_SIDE", str(CANDIDATE_SIDE))
     # The candidate sees larger renditions, so that the night begins with having them made from the originals.
-    bundle = make_random_bundle(tmp_path / "candidate", side=96, seed=7)
+    bundle = make_random_bundle(tmp_path / "candidate", side=CANDIDATE_SIDE, seed=7)
     with installation(tmp_path / "data", postgres_url, redis_url, random_bundle, batch_size=2, linger_ms=0) as made:
         made.app = "tests.integration.rescreening.unhurried_app"
         candidate, _ = checkpoints.register(

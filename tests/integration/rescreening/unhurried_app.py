@@ -1,5 +1,6 @@
-"""The workers' app with a clock that a test turns, and engines so slow that a night cannot end within a moment."""
+"""The workers' app with a clock that a test turns, and so slow an engine that a night cannot end within a moment."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +14,16 @@ from tests.integration.rescreening.clocked_app import app
 
 __all__ = ["app"]
 
+SLOW_SIDE = int(os.environ["SCREENING_TEST_SLOW_SIDE"])
+"""Checkpoints with renditions of this side are slow; the others are not, so that the day is short."""
 SECONDS_FOR_A_BATCH = 0.5
 
 
 def _unhurried(open_engine: Callable[..., Any]) -> Callable[..., Any]:
     def open_slowly(*arguments: object) -> Any:
         engine = open_engine(*arguments)
+        if engine.side != SLOW_SIDE:
+            return engine
         predict = engine.predict
 
         def predict_slowly(batch: NDArray[np.uint8]) -> Predictions:
