@@ -17,7 +17,7 @@ WINDOW_BYTES = 64 * 2**20
 """Files that are hashed and asked for at once: few enough that sending begins soon, and goes on while others are
 hashed."""
 GROUP_FILES = 16
-GROUP_BYTES = 8 * 2**20
+GROUP_BYTES = 16 * 2**20
 """Small files travel together: with one request for each, waiting for answers would take most of the time."""
 HASHING_THREADS = 2
 TOO_LARGE = 413
