@@ -15,8 +15,6 @@ from screening.ledger.lease import SET_ASIDE_CODE, Lease, after_attempts, set_as
 
 RUNS_IN_ONE_BATCH = 8
 _CLAIMABLE_RUNS = (RunState.OPEN, RunState.RUNNING)
-_NO_OBJECTS: dict[str, Any] = {"synchronize_session": False}
-"""No rows are loaded as objects here that an update would have to change, too; to look for them is costly."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,6 @@ def claim_batch(
         update(Job)
         .where(Job.id.in_([job_id for job_id, _ in chosen]), Job.state == JobState.QUEUED)
         .values(state=JobState.SCREENING, lease_token=lease.token, lease_until=lease.until, attempts=Job.attempts + 1)
-        .execution_options(**_NO_OBJECTS)
     )
     scans = list(dict.fromkeys(scan_id for _, scan_id in chosen))
     known = set(
@@ -241,7 +238,6 @@ def _finish_jobs(session: Session, now: datetime, checkpoint_id: str, scan_ids: 
             Job.run_id.in_(select(Run.id).where(Run.checkpoint_id == checkpoint_id)),
         )
         .values(state=JobState.SCREENED, finished_at=now, lease_token=None, lease_until=None)
-        .execution_options(**_NO_OBJECTS)
     )
 
 
