@@ -86,7 +86,7 @@ def main() -> None:
         ),
         flush=True,
     )
-    system.database.dispose()
+    system.close()
 
 
 if __name__ == "__main__":

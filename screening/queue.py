@@ -26,6 +26,8 @@ TICKS_EXPIRE_S = 60.0
 expires and that of the worker's machine whether it has: were they apart by more, no tick would ever be taken."""
 SHORTEST_PAUSE_S = 0.05
 """Wake-ups of one queue within this time become one message."""
+LAST_WORDS_TAKE_S = 1.0
+"""A process that ends waits no longer than this for its last wake-ups; the sweeper sends them again."""
 
 
 class QueueName(StrEnum):
@@ -95,6 +97,7 @@ class Waker:
         self._connection: Connection | None = None
         self._wanted: set[QueueName] = set()
         self._changed = threading.Condition()
+        self._closing = False
         self._thread: threading.Thread | None = None
 
     def wake(self, *queues: QueueName) -> None:
@@ -107,15 +110,31 @@ class Waker:
                 self._thread.start()
             self._changed.notify()
 
+    def close(self) -> None:
+        """Send what is still wanted, and hang up."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(LAST_WORDS_TAKE_S)
+
     def _send(self) -> None:
-        while True:
-            with self._changed:
-                while not self._wanted:
-                    self._changed.wait()
-                wanted, self._wanted = self._wanted, set()
-            for queue in wanted:
-                self._publish(queue)
-            time.sleep(SHORTEST_PAUSE_S)
+        try:
+            while wanted := self._next():
+                for queue in wanted:
+                    self._publish(queue)
+                time.sleep(SHORTEST_PAUSE_S)
+        finally:
+            self._hang_up()
+
+    def _next(self) -> set[QueueName]:
+        """The queues to wake next, waited for; none once nothing is wanted any more."""
+        with self._changed:
+            while not self._wanted and not self._closing:
+                self._changed.wait()
+            wanted, self._wanted = self._wanted, set()
+            return wanted
 
     def _publish(self, queue: QueueName) -> None:
         """Over the connection that is kept, and where that one broke in the meantime over a new one."""

@@ -32,6 +32,11 @@ class System:
         key = self.settings.secret_key.get_secret_value().encode()
         return hmac.new(key, identifier.encode(), hashlib.sha256).hexdigest()[:32]
 
+    def close(self) -> None:
+        """Send the last wake-ups and close the connections of this process."""
+        self.waker.close()
+        self.database.dispose()
+
 
 def open_system(settings: Settings) -> System:
     """Open everything that settings name; nothing is contacted yet. Raises SettingsError or StorageError."""

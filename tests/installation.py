@@ -172,4 +172,4 @@ def installation(
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        made.system.database.dispose()
+        made.system.close()

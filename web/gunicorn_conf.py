@@ -35,9 +35,9 @@ control_socket_disable = True
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Close the database's connections of a process that ends."""
+    """Send the last wake-ups and close the connections of a process that ends."""
     from web.current import EXTENSION
 
     app = getattr(worker, "wsgi", None)
     if app is not None:
-        app.extensions[EXTENSION].database.dispose()
+        app.extensions[EXTENSION].close()

@@ -102,10 +102,14 @@ class BatchLoader:
         except (BundleError, EngineError) as error:
             self.refuse(checkpoint_id, error)
 
-    def next(self) -> LoadedBatch | None:
-        """The next batch, or None where nothing can be screened now."""
+    def next(self, *, untried_only: bool = False) -> LoadedBatch | None:
+        """The next batch, or None where nothing can be screened now.
+
+        A worker that holds another batch asks for `untried_only`: what was claimed before may end its worker, and what
+        is held beside it would share its fate, and its attempts.
+        """
         while True:
-            claim = self._claim()
+            claim = self._claim(untried_only)
             if claim is None:
                 return None
             if claim.scan_ids:
@@ -114,8 +118,12 @@ class BatchLoader:
             close_runs(self._system)
 
     def overtaking(self, batch: LoadedBatch) -> LoadedBatch | None:
-        """What should be screened before a batch that is loaded already: urgent scans that came since."""
-        if batch.claim.lane == Lane.URGENT:
+        """What should be screened before a batch that is loaded already: urgent scans that came since.
+
+        They may have been tried before: an untried batch can bear one attempt. One that was tried is small and goes
+        first.
+        """
+        if batch.claim.lane == Lane.URGENT or batch.claim.tried:
             return None
         with self._system.database.read() as session:
             urgent = _urgent_scans_wait(session)
@@ -163,13 +171,13 @@ class BatchLoader:
         log.error("checkpoint refused", checkpoint=checkpoint_id, error=str(error))
         self._refused[checkpoint_id] = Refusal(str(error), time.monotonic())
 
-    def _claim(self) -> BatchClaim | None:
+    def _claim(self, untried_only: bool) -> BatchClaim | None:
         refused = self.refused.keys()
 
         def claim(session: Session) -> BatchClaim | None:
             now = self._system.clock()
             lease = Lease.new(now, self._settings.lease_s)
-            return claim_batch(session, lease, now, self.size, refused)
+            return claim_batch(session, lease, now, self.size, refused, untried_only=untried_only)
 
         if not self._last_was_full:
             self._linger()

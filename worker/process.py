@@ -70,7 +70,7 @@ class WorkerProcess:
             self._screener.close()
         if self._heartbeat:
             self._heartbeat.stop()
-        self.system.database.dispose()
+        self.system.close()
 
     def _details(self) -> dict[str, object]:
         if self._screener:

@@ -97,11 +97,15 @@ class Screener:
             if urgent := self._batches.overtaking(batch):
                 handed_back |= not self._screen(urgent)
             last = should_stop() or time.monotonic() >= end
-            following = None if last else self._ahead.submit(self._batches.next)
+            alone = last or batch.claim.tried
+            following = None if alone else self._ahead.submit(self._batches.next, untried_only=True)
             try:
                 handed_back |= not self._screen(batch)
             finally:
                 batch = following.result() if following else None
+            if batch is None and not last:
+                self._wait_until_recorded()
+                batch = self._batches.next()
         self._wait_until_recorded()
         self._close_runs()
         return last or handed_back
@@ -117,6 +121,9 @@ class Screener:
             return True
         started = time.monotonic()
         claim = batch.claim
+        if claim.tried:
+            # Should it end this worker again, nothing else is lost, and nobody else's attempts are counted.
+            self._wait_until_recorded()
         if (claim.lease.until - self._system.clock()).total_seconds() < self._settings.lease_s / 2:
             until = self._system.clock() + timedelta(seconds=self._settings.lease_s)
             committed(self._system.database, lambda session: renew(session, claim.lease, until))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ScalarSelect, Select, func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from screening.database.inserting import insert_into
@@ -26,6 +26,8 @@ class BatchClaim:
     lane: int
     scan_ids: tuple[str, ...]
     job_count: int
+    tried: bool = False
+    """Whether these jobs were claimed before: one of them may be what ended a worker."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +40,30 @@ class Outcome:
 
 
 def claim_batch(
-    session: Session, lease: Lease, now: datetime, size: int, refused: Collection[str] = ()
+    session: Session,
+    lease: Lease,
+    now: datetime,
+    size: int,
+    refused: Collection[str] = (),
+    *,
+    untried_only: bool = False,
 ) -> BatchClaim | None:
     """Claim up to `size` queued jobs of one checkpoint: most urgent lane first, then the oldest run.
 
     Urgent jobs are not joined by others, which would only keep them waiting for a fuller batch to be screened.
     Jobs that were tried before come in smaller batches (see `after_attempts`), so that one that ends its worker is soon
-    alone and its neighbours are screened. Jobs whose scan this checkpoint has screened in the meantime are
+    alone and its neighbours are screened; `untried_only` leaves them, for a worker that still holds other jobs. Jobs
+    whose scan this checkpoint has screened in the meantime are
     recorded at once and not returned; with nothing left to screen the claim is empty but not None. Checkpoints in
     `refused` are left to other workers.
     """
+    wanted = (Job.attempts == 0,) if untried_only else ()
     runs = session.execute(
         select(Run.id, Run.checkpoint_id, Run.lane)
         .where(
             Run.state.in_(_CLAIMABLE_RUNS),
             Run.checkpoint_id.not_in(refused),
-            first_job(JobState.QUEUED).is_not(None),
+            first_job(JobState.QUEUED, *wanted).is_not(None),
         )
         .order_by(Run.lane, Run.id)
         .limit(RUNS_IN_ONE_BATCH)
@@ -68,7 +78,7 @@ def claim_batch(
             continue
         rows = session.execute(
             select(Job.id, Job.scan_id, Job.attempts)
-            .where(Job.run_id == run.id, Job.state == JobState.QUEUED)
+            .where(Job.run_id == run.id, Job.state == JobState.QUEUED, *wanted)
             .order_by(Job.attempts, Job.id)
             .limit(size - len(chosen))
             .with_for_update(skip_locked=True)
@@ -95,7 +105,8 @@ def claim_batch(
         )
     )
     _finish_jobs(session, now, checkpoint_id, known)
-    return BatchClaim(lease, checkpoint_id, lane, tuple(s for s in scans if s not in known), len(chosen))
+    left = tuple(scan_id for scan_id in scans if scan_id not in known)
+    return BatchClaim(lease, checkpoint_id, lane, left, len(chosen), tried=bool(attempts))
 
 
 def renew(session: Session, lease: Lease, until: datetime) -> int:
@@ -213,13 +224,14 @@ def queued_up_to(session: Session, limit: int, lane: int = Lane.ARCHIVE) -> int:
     return found
 
 
-def first_job(state: JobState) -> ScalarSelect[int]:
+def first_job(state: JobState, *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
     """The job of a run (of the enclosing statement) that would be claimed first, or NULL where none is in this state.
 
     Asked with an order and a limit, so that one look into the index answers it: an EXISTS may be planned as a reading
     of all jobs, which takes half a second where there are a million.
     """
-    return _in_order(select(Job.id).where(Job.run_id == Run.id, Job.state == state)).limit(1).scalar_subquery()
+    jobs = select(Job.id).where(Job.run_id == Run.id, Job.state == state, *conditions)
+    return _in_order(jobs).limit(1).scalar_subquery()
 
 
 def _in_order(jobs: Select[int]) -> Select[int]:

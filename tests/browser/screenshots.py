@@ -182,7 +182,7 @@ def main() -> None:
                 )
                 take(browser, base, link, pages, given.into)
                 browser.close()
-            system.database.dispose()
+            system.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     taken = sorted(given.into.glob("*.webp"))

@@ -171,6 +171,28 @@ def test_a_batch_holds_one_checkpoint_only(ledger: Database) -> None:
     assert other.checkpoint_id == "two"
 
 
+def test_a_worker_that_holds_a_batch_can_leave_what_was_tried_before(ledger: Database) -> None:
+    older = add_run(ledger, 2)
+    prepare_all(ledger)
+    first = claim(ledger)
+    assert first is not None
+    assert not first.tried
+    with ledger.write() as session:
+        sweep(session, LATER, MAX_ATTEMPTS)
+    newer = add_run(ledger, 2, first=10)
+    prepare_all(ledger)
+    for run, count in ((newer, 2), (None, 0)):
+        with ledger.write() as session:
+            ahead = claim_batch(session, Lease.new(LATER, 30), LATER, 4, untried_only=True)
+        assert (0 if ahead is None else len(ahead.scan_ids)) == count, run
+    assert states(ledger, newer) == {"screening": 2}
+    assert states(ledger, older) == {"queued": 2}
+    again = claim(ledger, 8, LATER)
+    assert again is not None
+    assert again.tried
+    assert len(again.scan_ids) == 2
+
+
 def test_a_worker_that_lost_its_lease_cannot_record(ledger: Database) -> None:
     run = add_run(ledger, 4)
     prepare_all(ledger)

@@ -13,7 +13,8 @@ from tests.installation import wait_until
 
 def test_a_wake_up_is_one_json_message_in_its_queue(redis_url: str) -> None:
     app = make_celery(redis_url, 5)
-    Waker(app).wake(QueueName.SCREEN)
+    waker = Waker(app)
+    waker.wake(QueueName.SCREEN)
     wait_until(lambda: queue_depths(app)["screen"] == 1, 10, "the message has arrived")
     assert queue_depths(app) == {"prepare": 0, "screen": 1, "upkeep": 0}
     assert b"application/json" in Redis.from_url(redis_url).lrange("screen", 0, 0)[0]  # type: ignore[index]
@@ -82,6 +83,27 @@ def test_wake_ups_share_a_connection(redis_url: str) -> None:
         waker.wake(QueueName.PREPARE)
         wait_until(lambda sent=sent: redis.llen("prepare") == sent, 10, "the message has arrived")  # type: ignore[misc]
     assert redis.info("stats")["total_connections_received"] == before
+
+
+def test_a_process_that_ends_sends_its_last_wake_ups_and_hangs_up(redis_url: str) -> None:
+    app = make_celery(redis_url, 5)
+    redis: Any = Redis.from_url(redis_url)
+    connected = redis.info("clients")["connected_clients"]
+    waker = Waker(app)
+    waker.wake(QueueName.PREPARE, QueueName.SCREEN)
+    waker.close()
+    assert queue_depths(app) == {"prepare": 1, "screen": 1, "upkeep": 0}
+    assert redis.info("clients")["connected_clients"] == connected
+    waker.wake(QueueName.UPKEEP)
+    wait_until(lambda: queue_depths(app)["upkeep"] == 1, 10, "what came late is sent, too")
+
+
+def test_a_process_that_ends_waits_only_a_moment_for_a_redis_that_is_away() -> None:
+    waker = Waker(make_celery(f"redis://127.0.0.1:{free_port()}/0", 5))
+    waker.wake(QueueName.SCREEN)
+    started = time.monotonic()
+    waker.close()
+    assert time.monotonic() - started < 3
 
 
 def test_ticks_of_a_beat_whose_clock_is_late_are_taken_all_the_same() -> None:

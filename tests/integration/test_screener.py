@@ -1,20 +1,24 @@
 """The screen worker's inside, in this process: failing engines, storage that is away, refused checkpoints."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 import worker.batches
 import worker.engines
+import worker.screen
 from screening.database.tables import Job, Prediction
 from screening.inference.bundle import Bundle, BundleError
 from screening.inference.engine import NotFiniteError, OutOfDeviceMemory, Precision, Predictions
 from screening.inference.selfcheck import SelfCheck
+from screening.ledger.screening import record_batch
 from screening.ledger.sweeping import sweep
 from screening.radiographs.limits import DecodeLimits
 from screening.radiographs.rendition_file import load_rendition
@@ -158,6 +162,32 @@ def test_a_scan_that_breaks_its_batch_is_found_and_set_aside(
     with prepared.system.database.read() as session:
         failed = session.scalars(select(Job).where(Job.state == "failed")).one()
     assert failed.problem_code == "set_aside"
+
+
+def test_what_was_tried_before_is_never_in_flight_beside_other_scans(
+    prepared: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a scan that ends its worker would use up the attempts of its neighbours, too."""
+    with prepared.system.database.write() as session:
+        tried = session.scalars(select(Job.id).order_by(Job.id.desc()).limit(8)).all()
+        session.execute(update(Job).where(Job.id.in_(tried)).values(attempts=1))
+    in_flight: list[int] = []
+
+    def look(_batch: NDArray[np.uint8]) -> None:
+        time.sleep(0.2)
+        in_flight.append(states(prepared).get("screening", 0))
+
+    def slowly(*arguments: Any, **named: Any) -> int:
+        time.sleep(0.4)
+        return record_batch(*arguments, **named)
+
+    monkeypatch.setattr(worker.screen, "record_batch", slowly)
+    screener, engine = screener_with(monkeypatch, prepared, look)
+    screener.screen_slice(lambda: False)
+    screener.close()
+    assert engine.batches == [8, 4, 4]
+    assert in_flight == [8, 4, 4]
+    assert states(prepared) == {"screened": 16}
 
 
 class SmallDevice:

@@ -94,4 +94,4 @@ def test_an_installation_moves_to_the_other_kind_of_database(
             assert run.id > 1, "new rows get new ids"
             submit_run(session, moved.clock() + timedelta(days=1), run.id, "tests")
     finally:
-        moved.database.dispose()
+        moved.close()

@@ -57,4 +57,4 @@ def portal(tmp_path: Path, database_url: str, redis_url: str, random_bundle: Bun
     app = create_app(system)
     app.testing = True
     yield Portal(system, app, people, tokens)
-    system.database.dispose()
+    system.close()

@@ -85,7 +85,7 @@ def test_redis_down_is_reported_and_uploads_go_on(portal: Portal) -> None:
     run = api.open_run()
     assert api.receipts(run, ("a.png", phantom_png(1)))[0]["status"] == "accepted"
     assert "screening_redis_up 0.0" in api.get("/metrics").text
-    system.database.dispose()
+    system.close()
 
 
 def test_an_old_schema_or_a_storage_that_fails_is_not_ready(portal: Portal, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_an_old_schema_or_a_storage_that_fails_is_not_ready(portal: Portal, tmp_
     answer = portal.browser().get("/readyz")
     assert answer.status_code == 503
     assert "migrated" in answer.get_json(force=True)["detail"]
-    system.database.dispose()
+    system.close()
 
 
 def test_a_storage_that_fails_is_answered_and_may_be_tried_again(portal: Portal, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_storage_that_fails_is_answered_and_may_be_tried_again(portal: Portal,
     assert (answer.status_code, answer.get_json(force=True)["code"]) == (503, "storage")
     assert int(answer.headers["Retry-After"]) > 0
     assert portal.api().get(f"/api/v1/runs/{run}").get_json()["counts"]["total"] == 0
-    system.database.dispose()
+    system.close()
 
 
 def test_measures_are_counted_in_sql(portal: Portal) -> None:
