@@ -7,6 +7,7 @@ DATA ?= data
 MINUTES ?= 30
 COUNT ?= 10000
 PYTEST ?=
+PROCESSES ?= 2
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -29,9 +30,9 @@ run: $(SERVE) ## Start everything on this machine [PORT=8000] [DATA=data] [HOST=
 
 install: $(SERVE) ## Install what serving needs into .venv
 
-test: $(TEST) ## Install what tests need, check style, types and arrows, run all tests [PYTEST="-k name"]
+test: $(TEST) ## Install what tests need, check style, types and arrows, run all tests [PYTEST="-k name"] [PROCESSES=2]
 	@$(MAKE) --no-print-directory lint
-	@exec $(BIN)/python -m pytest $(PYTEST)
+	@exec $(BIN)/python -m pytest --numprocesses "$(PROCESSES)" $(PYTEST)
 
 unit: $(TEST) ## Run the unit tests alone [PYTEST="-k name"]
 	@exec $(BIN)/python -m pytest tests/unit $(PYTEST)

@@ -23,6 +23,10 @@ from screening.database.engine import Database
 
 ROOT = Path(__file__).resolve().parent.parent
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Test files run side by side: two networks that each take all cores hold each other up. Set before torch is loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment() -> Iterator[None]:

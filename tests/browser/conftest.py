@@ -48,7 +48,7 @@ class Watched:
     complaints: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live(sqlite_template: Path, redis_server: str) -> Iterator[Live]:
     folder = Path(tempfile.mkdtemp(prefix="portal-"))
     shutil.copy(sqlite_template, folder / "screening.db")
@@ -91,7 +91,7 @@ def _wait_until_ready(url: str, server: "subprocess.Popen[bytes]", log: Path) ->
             time.sleep(0.2)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         if os.environ.get("CI") == "true":
