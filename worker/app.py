@@ -1,6 +1,7 @@
 """Composition root of the workers and of beat: `celery -A worker.app worker -Q screen --pool solo`."""
 
 import atexit
+import signal
 from typing import Any
 
 from celery import signals
@@ -42,7 +43,15 @@ def _close(**_: Any) -> None:
 
 
 @signals.beat_init.connect(weak=False)
-def _start_beat(**_: Any) -> None:
+def _start_beat(sender: Any, **_: Any) -> None:
     process.start("beat")
     # Beat sends no signal when it ends.
     atexit.register(process.close)
+
+    def end(*_: Any) -> None:
+        """Beat's own handler closes its connection at once: amid a send that raises an error which hides the stop."""
+        sender.stop()
+        raise SystemExit
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)

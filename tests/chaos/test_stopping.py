@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 from sqlalchemy import func, select
 
 from screening.database.tables import Job, Prediction, Rendition
@@ -64,6 +65,20 @@ def test_workers_stop_soon_and_hand_back_what_they_have_not_done(busy: Installat
 
 
 @pytest.mark.timeout(600)
+def test_beat_ends_also_where_it_waits_for_an_answer_of_redis(tmp_path: Path, sqlite_url: str, redis_url: str) -> None:
+    bundle = make_random_bundle(tmp_path / "bundle", side=64)
+    with (
+        installation(tmp_path / "data", sqlite_url, redis_url, bundle) as made,
+        Redis.from_url(redis_url) as redis,
+    ):
+        beat = made.start("beat")
+        wait_until(lambda: redis.llen("upkeep") > 0, 60, "the first tick is sent")
+        redis.client_pause(6000)
+        time.sleep(2.5)  # It ticks each second, and waits now.
+        beat.send_signal(signal.SIGTERM)
+        assert beat.wait(STOPS_WITHIN_S) == 0, made.log("beat")
+
+
 def test_the_portal_finishes_the_upload_in_hand(tmp_path: Path) -> None:
     bundle = make_random_bundle(tmp_path / "checkpoints" / "random", side=64)
     up = Up(tmp_path / "data", bundle.folder.parent)
