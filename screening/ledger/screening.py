@@ -53,9 +53,8 @@ def claim_batch(
     Urgent jobs are not joined by others, which would only keep them waiting for a fuller batch to be screened.
     Jobs that were tried before come in smaller batches (see `after_attempts`), so that one that ends its worker is soon
     alone and its neighbours are screened; `untried_only` leaves them, for a worker that still holds other jobs. Jobs
-    whose scan this checkpoint has screened in the meantime are
-    recorded at once and not returned; with nothing left to screen the claim is empty but not None. Checkpoints in
-    `refused` are left to other workers.
+    whose scan this checkpoint has screened in the meantime are recorded at once and not returned; with nothing left to
+    screen the claim is empty but not None. Checkpoints in `refused` are left to other workers.
     """
     wanted = (Job.attempts == 0,) if untried_only else ()
     runs = session.execute(

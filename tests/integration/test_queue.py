@@ -13,8 +13,7 @@ from tests.installation import wait_until
 
 def test_a_wake_up_is_one_json_message_in_its_queue(redis_url: str) -> None:
     app = make_celery(redis_url, 5)
-    waker = Waker(app)
-    waker.wake(QueueName.SCREEN)
+    Waker(app).wake(QueueName.SCREEN)
     wait_until(lambda: queue_depths(app)["screen"] == 1, 10, "the message has arrived")
     assert queue_depths(app) == {"prepare": 0, "screen": 1, "upkeep": 0}
     assert b"application/json" in Redis.from_url(redis_url).lrange("screen", 0, 0)[0]  # type: ignore[index]
