@@ -43,7 +43,7 @@ class SleepingEngine:
     def predict(self, batch: NDArray[np.uint8]) -> Predictions:
         time.sleep(len(batch) * self._per_image_s)
         cells = batch.shape[-1] // CELL
-        means = batch.reshape(len(batch), -1).mean(axis=1) / 255
+        means = batch[:, ::CELL, ::CELL].mean(axis=(1, 2)) / 255
         maps = np.broadcast_to(means[:, None, None], (len(batch), cells, cells))
         return Predictions(means.astype(np.float32), maps.astype(np.float32))
 

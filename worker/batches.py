@@ -17,10 +17,11 @@ from screening.database.states import Lane
 from screening.database.transactions import committed
 from screening.inference.bundle import BundleError
 from screening.inference.engine import EngineError
+from screening.ledger.claiming import BatchClaim, claim_batch, queued_up_to
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import waiting_renditions
+from screening.ledger.releasing import release_jobs
 from screening.ledger.remaking import remake_rendition
-from screening.ledger.screening import BatchClaim, claim_batch, queued_up_to, release_jobs
 from screening.ledger.sweeping import complete_runs
 from screening.queue import QueueName
 from screening.radiographs.rendition import fit_input

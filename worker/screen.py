@@ -16,7 +16,8 @@ from screening.database.states import Lane
 from screening.database.transactions import TRIES_TO_RECORD, committed
 from screening.inference.engine import Engine, NotFiniteError, OutOfDeviceMemory, Predictions
 from screening.inference.maps import pack_map
-from screening.ledger.screening import Outcome, fail_scan, record_batch, renew
+from screening.ledger.recording import Outcome, fail_scan, record_batch
+from screening.ledger.releasing import renew
 from screening.queue import QueueName
 from screening.radiographs.rendition import content_box
 from screening.system import System

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from screening.database.states import JobState, WorkState
 from screening.database.tables import Job, Rendition
 from screening.ledger.lease import Lease
-from screening.ledger.screening import requeue_jobs
+from screening.ledger.releasing import requeue_jobs
 
 
 def remake_rendition(session: Session, lease: Lease, now: datetime, scan_id: str, spec: str, max_attempts: int) -> None:

@@ -8,9 +8,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening.database.states import UNFINISHED, JobState, RunState, WorkState
 from screening.database.tables import Container, Job, Rendition, Run
+from screening.ledger.claiming import first_job, queued_up_to
 from screening.ledger.lease import SET_ASIDE_CODE
 from screening.ledger.preparing import reject_jobs, waiting_renditions
-from screening.ledger.screening import first_job, queued_up_to, requeue_jobs
+from screening.ledger.releasing import requeue_jobs
 from screening.ledger.unpacking import reject_container_receipt
 
 CLOCKS_APART = timedelta(minutes=5)

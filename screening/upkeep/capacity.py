@@ -19,7 +19,7 @@ from screening.database.engine import Database
 from screening.database.states import UNFINISHED, WorkState
 from screening.database.tables import Job, Rendition, Scan
 from screening.errors import Busy, Full
-from screening.ledger.screening import queued_up_to
+from screening.ledger.claiming import queued_up_to
 from screening.storage import Storage
 from screening.storage.folder import free_bytes_of
 

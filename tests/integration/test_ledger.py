@@ -21,6 +21,7 @@ from screening.database.tables import (
     Rendition,
     Run,
 )
+from screening.ledger.claiming import BatchClaim, claim_batch
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import (
     PreparedScan,
@@ -30,16 +31,9 @@ from screening.ledger.preparing import (
     record_rejected,
     release_renditions,
 )
+from screening.ledger.recording import Outcome, fail_scan, record_batch
+from screening.ledger.releasing import release_jobs, renew
 from screening.ledger.remaking import remake_rendition
-from screening.ledger.screening import (
-    BatchClaim,
-    Outcome,
-    claim_batch,
-    fail_scan,
-    record_batch,
-    release_jobs,
-    renew,
-)
 from screening.ledger.sweeping import sweep
 from screening.runs import lifecycle
 from screening.runs.admission import StoredFile, admit_scan

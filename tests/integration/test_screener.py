@@ -18,7 +18,7 @@ from screening.database.tables import Job, Prediction
 from screening.inference.bundle import Bundle, BundleError
 from screening.inference.engine import NotFiniteError, OutOfDeviceMemory, Precision, Predictions
 from screening.inference.selfcheck import SelfCheck
-from screening.ledger.screening import record_batch
+from screening.ledger.recording import record_batch
 from screening.ledger.sweeping import sweep
 from screening.radiographs.limits import DecodeLimits
 from screening.radiographs.rendition_file import load_rendition

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from screening.database.engine import Database
 from screening.database.schedule_tables import Firing
 from screening.database.tables import Job, Prediction, Run
+from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
-from screening.ledger.screening import Outcome, claim_batch, record_batch
+from screening.ledger.recording import Outcome, record_batch
 from screening.ledger.sweeping import complete_runs
 from screening.rescreening.candidates import nominate
 from screening.rescreening.firing import tick

@@ -62,8 +62,9 @@ def test_a_night_is_opened_paused_at_its_end_and_gone_on_with(night: Night) -> N
 
 
 def test_what_is_in_hand_at_the_end_of_the_window_is_finished(night: Night) -> None:
+    from screening.ledger.claiming import claim_batch
     from screening.ledger.lease import Lease
-    from screening.ledger.screening import Outcome, claim_batch, record_batch
+    from screening.ledger.recording import Outcome, record_batch
 
     night.add()
     night.at(0, 22)

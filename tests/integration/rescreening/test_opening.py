@@ -7,9 +7,10 @@ from sqlalchemy import func, select, update
 
 from screening.database.states import RunState
 from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Run, Scan
+from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import claim_renditions, record_ready, record_rejected, waiting_renditions
-from screening.ledger.screening import claim_batch, fail_scan
+from screening.ledger.recording import fail_scan
 from screening.rescreening.opening import Opened, open_over_archive
 from screening.rescreening.selection import Selection
 from screening.runs.lifecycle import pause_run, resume_run

@@ -7,8 +7,8 @@ from sqlalchemy import delete, select, update
 
 from screening.database.states import JobState, RunState, WorkState
 from screening.database.tables import AuditEvent, Job, Prediction, Rendition, Run, Scan
+from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
-from screening.ledger.screening import claim_batch
 from screening.storage import display_key, original_key, rendition_key
 from screening.upkeep.consistency import Finding, check_rows
 from screening.upkeep.objects import check_objects

@@ -7,9 +7,10 @@ from sqlalchemy import select
 
 from screening.database.states import JobState, Lane
 from screening.database.tables import Job
+from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import PreparedScan, claim_renditions, record_ready
-from screening.ledger.screening import Outcome, claim_batch, record_batch
+from screening.ledger.recording import Outcome, record_batch
 from screening.ledger.sweeping import complete_runs
 from screening.storage import display_key, original_key, rendition_key
 from screening.system import System

@@ -1,0 +1,105 @@
+"""A claim looks at what it claims, however much of its run is done: the plans that both databases choose for it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event, insert, select, update
+from sqlalchemy.orm import Session
+
+from screening.database.engine import Database
+from screening.database.states import JobState, Lane, RunState
+from screening.database.tables import Checkpoint, Job, Run, Scan
+from screening.ledger.claiming import claim_batch
+from screening.ledger.lease import Lease
+from tests.integration.test_ledger import NOW
+
+SCREENED, QUEUED, BATCH = 3000, 100, 32
+
+
+@pytest.fixture
+def nearly_done(database: Database) -> Database:
+    """A run that is screened but for its last jobs, of which the database still believes that all are queued."""
+    with database.write() as session:
+        session.add(
+            Checkpoint(
+                id="one", name="one", form="fp32", active=True, rendition_spec="spec", card={}, registered_at=NOW
+            )
+        )
+        session.flush()
+        run = Run(
+            name="run", lane=Lane.ARCHIVE, state=RunState.RUNNING, checkpoint_id="one", created_by="t", created_at=NOW
+        )
+        session.add(run)
+        session.flush()
+        numbers = [f"{number:032x}" for number in range(SCREENED + QUEUED)]
+        session.execute(
+            insert(Scan),
+            [
+                {
+                    "id": number,
+                    "sha256": 2 * number,
+                    "size_bytes": 1,
+                    "media_type": "image/png",
+                    "file_name": number,
+                    "received_at": NOW,
+                }
+                for number in numbers
+            ],
+        )
+        session.execute(
+            insert(Job),
+            [
+                {
+                    "run_id": run.id,
+                    "scan_id": number,
+                    "file_name": number,
+                    "state": JobState.QUEUED,
+                    "attempts": 0,
+                    "created_at": NOW,
+                }
+                for number in numbers
+            ],
+        )
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    with database.write() as session:
+        done = select(Job.id).order_by(Job.id).limit(SCREENED)
+        session.execute(update(Job).where(Job.id.in_(done)).values(state=JobState.SCREENED, attempts=1))
+    return database
+
+
+@pytest.mark.parametrize("untried_only", [False, True])
+def test_a_claim_does_not_walk_through_what_is_done(nearly_done: Database, untried_only: bool) -> None:
+    kept: list[tuple[str, Any]] = []
+
+    def keep(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "FROM jobs" in statement:
+            kept.append((statement, parameters))
+
+    with nearly_done.engine.connect() as connection, Session(connection) as session:
+        event.listen(connection, "before_cursor_execute", keep)
+        claim = claim_batch(session, Lease.new(NOW, 60), NOW, BATCH, untried_only=untried_only)
+        event.remove(connection, "before_cursor_execute", keep)
+        session.rollback()
+        assert claim is not None
+        assert claim.job_count == BATCH
+        assert len(kept) == 2
+        for statement, parameters in kept:
+            if nearly_done.is_sqlite:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+                assert any("jobs USING" in line[-1] and "ix_jobs_claim" in line[-1] for line in plan), plan
+                assert not any("TEMP B-TREE" in line[-1] for line in plan if "jobs" in line[-1]), plan
+            else:
+                explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+                [answer] = connection.exec_driver_sql(explain, parameters).scalars().all()
+                [top] = answer if isinstance(answer, list) else json.loads(answer)
+                passed_over = sum(node.get("Rows Removed by Filter", 0) for node in nodes(top["Plan"]))
+                assert passed_over <= BATCH, json.dumps(top, indent=1)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
