@@ -35,8 +35,12 @@ class WithReferences:
         self.base.put(key, data)
 
     def get(self, key: str) -> bytes:
-        with self.open(key) as stream:
-            return stream.read()
+        try:
+            return self.base.get(key)
+        except ObjectMissing:
+            if not key.startswith(_REFERABLE):
+                raise
+            return self._referred(key)
 
     def open(self, key: str) -> BinaryIO:
         try:
@@ -44,11 +48,14 @@ class WithReferences:
         except ObjectMissing:
             if not key.startswith(_REFERABLE):
                 raise
-            address = json.loads(self.base.get(reference_key(key)))["address"]
+            return io.BytesIO(self._referred(key))
+
+    def _referred(self, key: str) -> bytes:
+        address = json.loads(self.base.get(reference_key(key)))["address"]
         data = b"".join(read_address(address))
         if hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
             raise ObjectMissing(f"the file at {address} is another one now")
-        return io.BytesIO(data)
+        return data
 
     def exists(self, key: str) -> bool:
         return self.base.exists(key) or (key.startswith(_REFERABLE) and self.base.exists(reference_key(key)))
