@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import sys
+import threading
 import time
 
 import numpy as np
@@ -28,6 +29,7 @@ from worker.screen import Screener
 CELL = 32
 EMPTY_ENDS = 3
 """So many slices in a row that find nothing end the worker: another may hold what will be handed back."""
+LOOKS_EVERY_S = 0.1
 
 
 class SleepingEngine:
@@ -48,6 +50,25 @@ class SleepingEngine:
         return Predictions(means.astype(np.float32), maps.astype(np.float32))
 
 
+class MemoryCurve(threading.Thread):
+    """How much memory this process has, over the scans that it has screened."""
+
+    def __init__(self, screener: Screener) -> None:
+        super().__init__(daemon=True)
+        self._screener = screener
+        self._over = threading.Event()
+        self.points: list[tuple[int, float]] = []
+
+    def run(self) -> None:
+        process = psutil.Process()
+        while not self._over.wait(LOOKS_EVERY_S):
+            self.points.append((self._screener.statistics.scans, round(process.memory_info().rss / 2**20, 1)))
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+
 def main() -> None:
     engine = SleepingEngine(float(sys.argv[1]))
     if sys.argv[2:]:
@@ -60,6 +81,8 @@ def main() -> None:
     before_mb = psutil.Process().memory_info().rss / 2**20
     print("ready", flush=True)
     sys.stdin.readline()
+    curve = MemoryCurve(screener)
+    curve.start()
     cpu, started, ended, empty = time.process_time(), time.perf_counter(), time.perf_counter(), 0
     while empty < EMPTY_ENDS:
         done = screener.statistics.scans
@@ -70,6 +93,7 @@ def main() -> None:
             empty += 1
             time.sleep(0.1)
     used = time.process_time() - cpu
+    curve.stop()
     details = screener.details()
     screener.close()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -81,6 +105,7 @@ def main() -> None:
                 "cpu_s": used,
                 "before_mb": before_mb,
                 "peak_mb": peak_mb,
+                "memory": curve.points,
                 "stages": details["stages"],
             }
         ),

@@ -1,11 +1,12 @@
 """What a scan costs besides inference, whether memory stays flat, and how many workers one database feeds.
 
-    python -m benchmarks.many_workers cost [--sqlite] [--scans 1000 10000]
+    python -m benchmarks.many_workers cost [--sqlite] [--scans 1000 10000] [--curve FOLDER]
     python -m benchmarks.many_workers scale [--workers 1 2 4 8 16] [--images-per-s 80]
 
 Screen workers with an engine that only sleeps re-screen an archive of generated renditions. `cost` lets one worker
-with an engine of no duration run through archives of several sizes. `scale` lets more and more workers share one
-archive, each as fast as a real engine on cores of its own would be; --pin gives each one core to keep to, in turns.
+with an engine of no duration run through archives of several sizes, and draws its memory on the way. `scale` lets more
+and more workers share one archive, each as fast as a real engine on cores of its own would be; --pin gives each one
+core to keep to, in turns.
 """
 
 # ruff: noqa: T201  what it prints is its result
@@ -24,6 +25,7 @@ from typing import Any
 
 from sqlalchemy import insert, text
 
+from benchmarks.memory_curve import draw_memory
 from benchmarks.real_archive import installed, open_night
 from screening import checkpoints
 from screening.bench.processes import ProcessWatch
@@ -153,8 +155,9 @@ def watched(process: int | None) -> Iterator[list[float]]:
     used.append(watch.cpu_s if watch else 0.0)
 
 
-def cost(sqlite: bool, sizes: list[int]) -> None:
+def cost(sqlite: bool, sizes: list[int], folder: Path | None) -> None:
     """Processor time per scan besides inference, and memory, over archives of several sizes."""
+    curves: dict[int, list[tuple[int, float]]] = {}
     with standing(sqlite) as (made, postgres):
         first = 0
         for scans in sizes:
@@ -163,6 +166,7 @@ def cost(sqlite: bool, sizes: list[int]) -> None:
             open_night(made, active(made))
             with watched(postgres) as used:
                 [said] = screen(made, 1, NO_DURATION)
+            curves[scans] = said["memory"]
             stages = {name: 1000 * stage["seconds"] / stage["scans"] for name, stage in said["stages"].items()}
             own, served = (1000 * seconds / said["scans"] for seconds in (said["cpu_s"], used[0]))
             print(
@@ -172,6 +176,8 @@ def cost(sqlite: bool, sizes: list[int]) -> None:
                 + ", ".join(f"{name} {took:.2f}" for name, took in stages.items())
                 + " ms per scan"
             )
+    if folder:
+        draw_memory(curves, folder)
 
 
 def scale(counts: list[int], images_per_s: float, seconds: float, pin: bool) -> None:
@@ -205,13 +211,14 @@ def main() -> None:
     parser.add_argument("part", choices=("cost", "scale"))
     parser.add_argument("--sqlite", action="store_true", help="SQLite in place of PostgreSQL, for `cost`")
     parser.add_argument("--scans", type=int, nargs="+", default=[1000, 10_000], help="sizes of the archives of `cost`")
+    parser.add_argument("--curve", type=Path, metavar="FOLDER", help="where `cost` draws the memory of its worker")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--images-per-s", type=float, default=80.0, help="how fast the engine of each worker pretends")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each row of `scale` should take")
     parser.add_argument("--pin", action="store_true", help="each worker of `scale` keeps to one core")
     given = parser.parse_args()
     if given.part == "cost":
-        cost(given.sqlite, given.scans)
+        cost(given.sqlite, given.scans, given.curve)
     else:
         scale(given.workers, given.images_per_s, given.seconds, given.pin)
     print(f"load of the machine: {os.getloadavg()[0]:.1f}; {usable_cores()} cores")

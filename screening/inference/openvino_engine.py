@@ -8,9 +8,9 @@ runs, one lane of two threads 14% and 8% (int8).
 
 A lane is a compiled model with its own copy of the weights, hence no more than four: streams of one model would share
 them, but OpenVINO 2026.4 answers wrongly where a graph with filters stored in 8 bits and a dynamic batch runs on many.
-Parts of 4 keep activations small: 684 MiB with two checkpoints loaded, 761 with parts of 8. Dynamic shapes need no
-padding. No pinning leaves room for the prepare workers on the same machine. Compiling takes 0.1-0.3 s, so compiled
-models are not cached on disk.
+Small parts keep activations small: two fp32 forms take 520 MiB with parts of 2, 576 with parts of 4. Dynamic shapes
+need no padding. No pinning leaves room for the prepare workers on the same machine. Compiling takes 0.1-0.3 s, so
+compiled models are not cached on disk.
 """
 
 import threading
@@ -26,7 +26,8 @@ from screening.inference.bundle import Bundle, BundleError
 from screening.inference.engine import Precision, Predictions, check_batch, to_predictions
 
 LARGEST_PART, SMALLEST_PART = 4, 2
-"""Renditions in one inference call; the last of a batch may be alone."""
+"""Renditions in one inference call; the last of a batch may be alone. A lane of one thread takes no more than the
+smallest part, as it gains nothing from larger ones."""
 MOST_LANES = 4
 
 _BINDINGS = threading.Lock()
@@ -47,7 +48,9 @@ class OpenVinoEngine:
         """threads: how many CPU threads inference may use, at least 1. Raises BundleError for an unusable graph."""
         self.side = bundle.rendition.side
         path = bundle.folder / f"{form}.xml"
-        self._lanes = [_Lane(path, self.side, share) for share in shared_out(threads)]
+        shares = shared_out(threads)
+        self._lanes = [_Lane(path, self.side, share) for share in shares]
+        self._largest_part = min(LARGEST_PART, SMALLEST_PART * min(shares))
         self._threads = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="infer")
         self.precision: Precision = "int8" if form == "int8" else "fp32"
         self.device = f"{ov.Core().get_property('CPU', 'FULL_DEVICE_NAME')}, {threads} threads"
@@ -56,7 +59,7 @@ class OpenVinoEngine:
         """See `Engine.predict`."""
         check_batch(batch, self.side)
         # An iterator over a list is advanced by one thread at a time, so that each part goes to one lane.
-        parts = iter(parts_of(len(batch), len(self._lanes)))
+        parts = iter(parts_of(len(batch), len(self._lanes), self._largest_part))
         answers: Answers = {}
         working = [self._threads.submit(lane.answer, batch, parts) for lane in self._lanes]
         wait(working)  # All of them, so that no lane is still at work when one has failed.
@@ -108,12 +111,12 @@ def shared_out(threads: int) -> list[int]:
     return [threads // lanes + (lane < threads % lanes) for lane in range(lanes)]
 
 
-def parts_of(count: int, lanes: int) -> list[slice]:
-    """Rows of a batch of `count` in parts that become smaller, so that all lanes end at nearly the same time
-    (guided self-scheduling: Polychronopoulos and Kuck, IEEE Transactions on Computers, 1987)."""
+def parts_of(count: int, lanes: int, largest: int) -> list[slice]:
+    """Rows of a batch of `count` in parts of `largest` that become smaller, so that all lanes end at nearly the same
+    time (guided self-scheduling: Polychronopoulos and Kuck, IEEE Transactions on Computers, 1987)."""
     parts, start = [], 0
     while start < count:
-        size = min(LARGEST_PART, max(SMALLEST_PART, (count - start) // (2 * lanes)))
+        size = min(largest, max(SMALLEST_PART, (count - start) // (2 * lanes)))
         parts.append(slice(start, min(count, start + size)))
         start += size
     return parts

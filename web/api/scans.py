@@ -48,6 +48,26 @@ def rendition(scan_id: str) -> Response:
     )
 
 
+@blueprint.get("/thumbnail.jpg")
+@blueprint.response(200, content_type="image/jpeg")
+@blueprint.alt_response(404, schema=Problem)
+def thumbnail(scan_id: str) -> Response:
+    """The rendition again, as small as lists show it."""
+    # Pillow is loaded with the first picture, not with the process.
+    from screening.radiographs.thumbnail import thumbnail_jpeg
+
+    with current.system().database.read() as session:
+        spec = scans.ready_rendition(session, scan_id).spec
+    etag = f"{scan_id}-{spec}-thumbnail"
+    if (known := picture_not_modified(etag)) is not None:
+        return known
+    try:
+        small = thumbnail_jpeg(_stored(rendition_key(scan_id, spec)))
+    except ValueError:
+        raise _missing() from None
+    return picture(small, "image/jpeg", etag, RENDITION_KEPT_S)
+
+
 @blueprint.get("/display.jpg")
 @blueprint.response(200, content_type="image/jpeg")
 @blueprint.alt_response(404, schema=Problem)
@@ -65,7 +85,7 @@ def display(scan_id: str) -> Response:
 @blueprint.alt_response(404, schema=Problem)
 def heatmap(query: dict[str, str | None], scan_id: str) -> Response:
     """Where the network looked: a transparent overlay that lies exactly over the rendition and the display image."""
-    # Pillow is loaded with the first map, not with the process.
+    # Pillow is loaded with the first picture, not with the process.
     from screening.inference.maps import heatmap_png
 
     with current.system().database.read() as session:
@@ -81,6 +101,8 @@ def _stored(key: str) -> bytes:
     try:
         return current.system().storage.get(key)
     except ObjectMissing:
-        raise NotFound(
-            "picture_missing", "This picture is not in the storage any more. Ask the operator to restore it."
-        ) from None
+        raise _missing() from None
+
+
+def _missing() -> NotFound:
+    return NotFound("picture_missing", "This picture is not in the storage any more. Ask the operator to restore it.")

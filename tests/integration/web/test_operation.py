@@ -154,6 +154,7 @@ def test_the_api_document_names_every_route_of_the_contract(portal: Portal) -> N
         ("get", "/api/v1/worklist"),
         ("get", "/api/v1/scans/{scan_id}"),
         ("get", "/api/v1/scans/{scan_id}/rendition.png"),
+        ("get", "/api/v1/scans/{scan_id}/thumbnail.jpg"),
         ("get", "/api/v1/scans/{scan_id}/heatmap.png"),
     ):
         assert (method, path) in routes, (method, path)

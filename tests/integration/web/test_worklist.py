@@ -3,11 +3,21 @@
 import csv
 import io
 
+import numpy as np
 from PIL import Image
 
+from screening.radiographs.rendition_file import encode_rendition
+from screening.storage import rendition_key
 from tests.installation import phantom_png
 from tests.integration.web.conftest import Portal
 from tests.integration.web.screened import screen_everything
+
+PICTURES = {
+    "rendition.png": "image/png",
+    "thumbnail.jpg": "image/jpeg",
+    "display.jpg": "image/jpeg",
+    "heatmap.png": "image/png",
+}
 
 
 def screened_run(portal: Portal, probabilities: dict[str, float]) -> int:
@@ -70,7 +80,7 @@ def test_pictures_are_private_and_not_sent_twice(portal: Portal) -> None:
     run = screened_run(portal, {"a.png": 0.75})
     api = portal.api("reader")
     [item] = api.get(f"/api/v1/worklist?run={run}").get_json()["items"]
-    for name, kind in (("rendition.png", "image/png"), ("display.jpg", "image/jpeg"), ("heatmap.png", "image/png")):
+    for name, kind in PICTURES.items():
         path = f"/api/v1/scans/{item['scan']}/{name}"
         answer = api.get(path)
         assert (answer.status_code, answer.mimetype) == (200, kind), path
@@ -88,9 +98,27 @@ def test_a_scan_without_picture_or_prediction_says_so(portal: Portal) -> None:
     run = api.open_run()
     [receipt] = api.receipts(run, ("a.png", phantom_png(1)))
     scan = receipt["sha256"][:32]
-    for name, code in (("rendition.png", "no_picture"), ("display.jpg", "no_picture"), ("heatmap.png", "no_picture")):
+    for name in PICTURES:
         answer = api.get(f"/api/v1/scans/{scan}/{name}")
-        assert (answer.status_code, answer.get_json(force=True)["code"]) == (404, code)
+        assert (answer.status_code, answer.get_json(force=True)["code"]) == (404, "no_picture"), name
+
+
+def test_a_thumbnail_is_the_rendition_made_small_and_a_damaged_one_is_told(portal: Portal) -> None:
+    run = screened_run(portal, {"a.png": 0.75})
+    api = portal.api("reader")
+    [item] = api.get(f"/api/v1/worklist?run={run}").get_json()["items"]
+    scan = item["scan"]
+    rendition = np.tile(np.arange(256, dtype=np.uint8), (200, 1))
+    key = rendition_key(scan, api.get(f"/api/v1/scans/{scan}").get_json()["renditions"][0]["spec"])
+    portal.system.storage.put(key, encode_rendition(rendition))
+    answer = api.get(f"/api/v1/scans/{scan}/thumbnail.jpg")
+    small = Image.open(io.BytesIO(answer.data))
+    assert (small.size, small.mode) == ((144, 113), "L")
+    assert len(answer.data) * 10 < rendition.size
+    assert np.abs(np.asarray(small, float) - np.asarray(Image.fromarray(rendition).resize(small.size))).mean() < 2
+    portal.system.storage.put(key, encode_rendition(rendition)[:1000])
+    damaged = api.get(f"/api/v1/scans/{scan}/thumbnail.jpg")
+    assert (damaged.status_code, damaged.get_json(force=True)["code"]) == (404, "picture_missing")
 
 
 def test_an_administrator_sets_an_operating_point_and_the_list_is_ranked_by_it_at_once(portal: Portal) -> None:
