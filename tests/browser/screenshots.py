@@ -24,8 +24,14 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from screening.accounts import find_user, issue_sign_in_link
+from screening.checkpoints import register
 from screening.clock import utc_now
+from screening.inference.bundle import read_bundle
+from screening.queue import QueueName
+from screening.rescreening.candidates import nominate
+from screening.rescreening.opening import open_over_archive
 from screening.rescreening.schedules import Plan, add_schedule
+from screening.rescreening.selection import Selection
 from screening.runs.intake import take_in
 from screening.runs.lifecycle import get_run, open_run, pause_run, submit_run
 from screening.runs.progress import progress_of
@@ -108,12 +114,26 @@ def done(system: System, run: int) -> float:
     return 1 if found.finished_at else (progress.total - progress.unfinished) / max(progress.total, 1)
 
 
+def try_candidate(system: System) -> int:
+    """Register the released int8 form as the candidate and have it screen what is there; returns that run."""
+    [folder] = (path for path in system.settings.checkpoint_dir.iterdir() if path.is_dir())
+    identity, _ = register(system.database, system.storage, utc_now(), read_bundle(folder), "int8", OPERATOR)
+    with system.database.write() as session:
+        chosen = nominate(session, utc_now(), identity, OPERATOR)
+        opened = open_over_archive(session, utc_now(), "The archive again, int8", chosen, Selection(), None, OPERATOR)
+        assert opened is not None
+    system.waker.wake(QueueName.SCREEN)
+    return opened.run_id
+
+
 def furnish(system: System, data: Path, count: int) -> int:
-    """Runs and a schedule; returns the run that stands half-way."""
+    """Runs, a candidate and a schedule; returns the run that stands half-way."""
     pictures = sorted(data.glob("*.jpg"))[: 3 * count]
     damaged = sorted((data.parent / "damaged").glob("*.jpg"))[:2]
     first = send(system, "Ward 7, archive 2024", [*pictures[:count], *damaged])
     wait_for(lambda: done(system, first) == 1, "the first run complete")
+    again = try_candidate(system)
+    wait_for(lambda: done(system, again) == 1, "the archive screened by the candidate")
     with system.database.write() as session:
         plan = Plan("Every night", "0 22 * * *", "Europe/Berlin", "06:00", selection={"min_age_days": 30})
         add_schedule(session, utc_now(), plan, OPERATOR)
