@@ -14,7 +14,18 @@ from torchvision.models import ResNet, resnet18
 from torchvision.models.resnet import BasicBlock
 
 from screening.inference.bundle import WEIGHTS, Bundle, BundleError
-from screening.inference.engine import OutOfDeviceMemory, Precision, Predictions, check_batch, to_predictions
+from screening.inference.engine import (
+    EngineError,
+    OutOfDeviceMemory,
+    Precision,
+    Predictions,
+    check_batch,
+    to_predictions,
+)
+from screening.inference.uploads import Uploads
+
+PART = 128
+"""Renditions that go to the device together: enough to keep a GPU busy for longer than starting its kernels takes."""
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -49,7 +60,10 @@ class TorchEngine:
     name = "torch"
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        """threads: CPU threads of this whole process. Raises BundleError for unusable weights."""
+        """threads: CPU threads of this whole process.
+
+        Raises BundleError for unusable weights, EngineError where the device has no room for them.
+        """
         torch.set_num_threads(threads)
         self.side = bundle.rendition.side
         self._cuda = torch.cuda.is_available()
@@ -59,8 +73,7 @@ class TorchEngine:
         path = bundle.folder / WEIGHTS
         try:
             weights = read_state_dict(path)
-            self._mean = weights.pop("input.mean").to(self._device)
-            self._std = weights.pop("input.std").to(self._device)
+            mean, std = weights.pop("input.mean"), weights.pop("input.std")
             network = resnet18(weights=None, num_classes=1)
             network.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
             network.load_state_dict(weights)
@@ -68,9 +81,16 @@ class TorchEngine:
             raise BundleError(f"torch cannot use {path} ({error}); export the bundle again") from error
         # fp16 rather than bf16: three more bits of mantissa, and an overflow is caught as not finite.
         self._dtype = torch.float16 if self._cuda else torch.float32
-        self._filter = network.fc.weight.detach()[:, :, None, None].to(self._device, copy=True)
-        self._bias = network.fc.bias.detach().to(self._device, copy=True)
-        self._network = fold_normalisations(network).to(self._device, self._dtype, memory_format=torch.channels_last)
+        try:
+            self._mean, self._std = mean.to(self._device), std.to(self._device)
+            self._filter = network.fc.weight.detach()[:, :, None, None].to(self._device, copy=True)
+            self._bias = network.fc.bias.detach().to(self._device, copy=True)
+            folded = fold_normalisations(network)
+            self._network = folded.to(self._device, self._dtype, memory_format=torch.channels_last)
+            self._uploads = Uploads(self._device, PART, self.side)
+        except torch.cuda.OutOfMemoryError as error:
+            reason = f"{self.device} has no room for {bundle.name} ({error}); stop what else uses this device"
+            raise EngineError(reason) from error
 
     def predict(self, batch: NDArray[np.uint8]) -> Predictions:
         """See `Engine.predict`."""
@@ -84,15 +104,18 @@ class TorchEngine:
         raise OutOfDeviceMemory(f"{len(batch)} renditions are too many for {self.device}: {reason}")
 
     def _answers(self, batch: NDArray[np.uint8]) -> Predictions:
-        renditions = torch.from_numpy(np.ascontiguousarray(batch)).unsqueeze(1)
-        if self._cuda:
-            renditions = renditions.pin_memory().to(self._device, non_blocking=True)
+        renditions = np.ascontiguousarray(batch)
+        answers = []
         with torch.inference_mode():
-            features = self._features(renditions)
-            # Averaging over positions and the linear layer commute, so that the maps are exact and almost free.
-            maps = functional.conv2d(features.float(), self._filter).squeeze(1)
-            logits = maps.mean(dim=(1, 2)) + self._bias
-        return to_predictions(logits.cpu().numpy(), maps.cpu().numpy(), len(batch))
+            for start in range(0, len(renditions), PART):
+                with self._uploads.uploaded(renditions[start : start + PART]) as part:
+                    features = self._features(part.unsqueeze(1))
+                # Averaging over positions and the linear layer commute, so that the maps are exact and almost free.
+                maps = functional.conv2d(features.float(), self._filter).squeeze(1)
+                answers.append((maps.mean(dim=(1, 2)) + self._bias, maps))
+            # Only here the host waits for the device.
+            logits, maps = (torch.cat(parts).cpu().numpy() for parts in zip(*answers, strict=True))
+        return to_predictions(logits, maps, len(batch))
 
     def _features(self, renditions: Tensor) -> Tensor:
         """(n, 1, side, side) uint8 -> (n, 512, h, w)."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from screening.inference.bundle import GOLDEN, WEIGHTS, Bundle, BundleError
 from screening.inference.choice import open_engine
@@ -181,28 +181,3 @@ def test_a_missing_package_is_named_with_what_to_install(bundle: Bundle, monkeyp
             patch.setattr("importlib.util.find_spec", lambda name, gone=package: None if name == gone else object())
             with pytest.raises(EngineError, match=rf"needs {package}, not installed here; (install|set)"):
                 open_engine(engine, bundle, "fp32")  # type: ignore[arg-type]
-
-
-def test_torch_and_openvino_agree(bundle: Bundle, engine: Engine) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("torchvision")
-    reference = open_engine("torch", bundle, "fp32", threads=1)
-    batch = random_renditions(17, 64, np.random.default_rng(6))
-    ours, theirs = engine.predict(batch), reference.predict(batch)
-    assert ours.probabilities.std() > 0.05
-    tolerance = 1e-3 if reference.precision == "fp32" else 1e-2
-    np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=tolerance)
-    np.testing.assert_allclose(ours.maps, theirs.maps, atol=tolerance * float(np.abs(ours.maps).max()))
-
-
-def test_torch_refuses_weights_with_a_layer_missing(altered: Alter) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("torchvision")
-
-    def drop(folder: Path) -> None:
-        weights = load_file(folder / WEIGHTS)
-        del weights["layer3.0.bn1.bias"]
-        save_file(weights, folder / WEIGHTS)
-
-    with pytest.raises(BundleError, match="layer3"):
-        open_engine("torch", altered(drop), "fp32", threads=1)
