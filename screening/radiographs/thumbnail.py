@@ -10,7 +10,7 @@ _QUALITY = 80
 
 
 def thumbnail_jpeg(rendition_png: bytes) -> bytes:
-    """A stored rendition as a small JPEG, a twentieth of its bytes. Raises ValueError where it is damaged."""
+    """A stored rendition as a small JPEG, a twentieth of its bytes or less. Raises ValueError where it is damaged."""
     try:
         with Image.open(BytesIO(rendition_png), formats=["PNG"]) as picture:
             picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.HAMMING)
