@@ -47,22 +47,22 @@ def _in_order(jobs: Select[int]) -> Select[int]:
 
 
 # Put together once: that costs SQLAlchemy more than to run them, and every batch runs each of them.
-_claimable = Run.state.in_((RunState.OPEN, RunState.RUNNING))
+_CLAIMABLE = Run.state.in_((RunState.OPEN, RunState.RUNNING))
 # A range, never an equality: that leaves only the ids to be put in order, and a plan that walks through all jobs by id.
-_not_tried_more = Job.attempts <= bindparam("most_attempts")
+_NOT_TRIED_MORE = Job.attempts <= bindparam("most_attempts")
 _RUNS = (
     select(Run.id, Run.checkpoint_id, Run.lane)
     .where(
-        _claimable,
+        _CLAIMABLE,
         Run.checkpoint_id.not_in(bindparam("refused", expanding=True)),
-        first_job(JobState.QUEUED, _not_tried_more).is_not(None),
+        first_job(JobState.QUEUED, _NOT_TRIED_MORE).is_not(None),
     )
     .order_by(Run.lane, Run.id)
     .limit(RUNS_IN_ONE_BATCH)
 )
 _JOBS = (
     select(Job.id, Job.scan_id, Job.attempts)
-    .where(Job.run_id == bindparam("of_run"), Job.state == JobState.QUEUED, _not_tried_more)
+    .where(Job.run_id == bindparam("of_run"), Job.state == JobState.QUEUED, _NOT_TRIED_MORE)
     .order_by(Job.attempts, Job.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -82,7 +82,7 @@ _KNOWN = select(Prediction.scan_id).where(
 )
 _RUNS_THAT_WAIT = (
     select(Run.id)
-    .where(_claimable, Run.lane <= bindparam("last_lane"), first_job(JobState.QUEUED).is_not(None))
+    .where(_CLAIMABLE, Run.lane <= bindparam("last_lane"), first_job(JobState.QUEUED).is_not(None))
     .order_by(Run.lane, Run.id)
     .limit(bindparam("most"))
 )
