@@ -71,6 +71,7 @@ def test_from_dropping_files_to_reading_the_worklist(live: Live, watched: Watche
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 180
     overlay = page.locator("#map")
     expect(overlay).to_be_hidden()
+    page.wait_for_load_state("load")  # Keys are heard from then on.
     page.keyboard.press("m")
     expect(overlay).to_be_visible()
     assert overlay.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
