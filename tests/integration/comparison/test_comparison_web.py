@@ -198,6 +198,9 @@ def test_drift_is_on_the_system_page_and_in_the_measures(portal: Portal, two: tu
     assert "screening_drift_warnings 3.0" in measures
     page = html.unescape(sign_in(portal, "reader")[0].get("/system").text)
     assert "The 250 scans of the DX files of the last 4 weeks are not scored as the reference was" in page
+    home = html.unescape(sign_in(portal, "reader")[0].get("/").text)
+    assert home.count("are not scored as the reference was") == 1
+    assert "Details, and 2 more like it" in home
     assert "Watching over time" in page
 
 
