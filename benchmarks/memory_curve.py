@@ -1,6 +1,7 @@
 """A drawing of a worker's memory over the scans that it has screened, for `benchmarks.many_workers cost --curve`."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,7 +11,7 @@ from training.measuring.drawing import STYLE
 from training.measuring.palette import LIGHT
 from training.measuring.vector import write_drawings
 
-COLOURS = ("accent", "text")
+COLOURS = ("accent", "text", "likely", "possible")
 ROOM = 1.25
 
 
@@ -19,7 +20,7 @@ def draw_memory(curves: Mapping[int, Sequence[tuple[int, float]]], folder: Path)
     with mpl.rc_context({**STYLE, "figure.figsize": (6.4, 3.2)}):
         drawing = Figure()
         axes = drawing.subplots()
-        for (size, curve), colour in zip(sorted(curves.items(), reverse=True), COLOURS, strict=False):
+        for (size, curve), colour in zip(sorted(curves.items(), reverse=True), cycle(COLOURS), strict=False):
             scans, mib = zip(*curve, strict=True)
             axes.plot(scans, mib, color=LIGHT[colour], label=f"archive of {size:,} scans")
         axes.set_ylim(0, ROOM * max(mib for curve in curves.values() for _, mib in curve))

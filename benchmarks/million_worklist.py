@@ -12,12 +12,11 @@ highest-ranked scans.
 # ruff: noqa: T201  what it prints is its result
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from benchmarks.million_jobs import NOW, server, timed
@@ -25,6 +24,7 @@ from screening.database.engine import Database
 from screening.database.migrate import upgrade
 from screening.worklist import Filters, band_counts, neighbours, worklist_page
 from screening.worklist.counts import count_to_read
+from tests.statements import kept_statements
 
 PAGE = 50
 PAGES = 500
@@ -94,7 +94,7 @@ class Watch:
     def time(self, work: Callable[[Session], Any], plans: bool = False) -> tuple[float, Any]:
         """(milliseconds of planning and execution, what the work gave)."""
         with self.database.engine.connect() as connection, Session(connection) as session:
-            with _kept(connection) as statements:
+            with kept_statements(connection) as statements:
                 answer = work(session)
             took = 0.0
             for statement, parameters in statements:
@@ -105,20 +105,6 @@ class Watch:
                 if plans:
                     print("   ", " ".join(statement.split())[:400], *(f"        {line}" for line in plan), sep="\n")
             return took, answer
-
-
-@contextmanager
-def _kept(connection: Any) -> Iterator[list[tuple[str, Any]]]:
-    kept: list[tuple[str, Any]] = []
-
-    def keep(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        kept.append((statement, parameters))
-
-    event.listen(connection, "before_cursor_execute", keep)
-    try:
-        yield kept
-    finally:
-        event.remove(connection, "before_cursor_execute", keep)
 
 
 def cursor_of_page(database: Database, filters: Filters, number: int) -> str | None:

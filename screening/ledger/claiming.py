@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from screening.database.states import JobState, Lane, RunState
@@ -14,6 +14,7 @@ from screening.ledger.recording import finish_jobs
 
 RUNS_IN_ONE_BATCH = 8
 _UNTRIED, _ANY_ATTEMPTS = 0, 2**15 - 1
+_IN_ORDER = (Job.attempts, Job.id)
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,8 @@ def first_job(state: JobState, *conditions: ColumnElement[bool]) -> ScalarSelect
     Asked with an order and a limit, so that one look into the index answers it: an EXISTS may be planned as a reading
     of all jobs, which takes half a second where there are a million.
     """
-    return (
-        _in_order(select(Job.id).where(Job.run_id == Run.id, Job.state == state, *conditions))
-        .limit(1)
-        .scalar_subquery()
-    )
-
-
-def _in_order(jobs: Select[int]) -> Select[int]:
-    return jobs.order_by(Job.attempts, Job.id)
+    jobs = select(Job.id).where(Job.run_id == Run.id, Job.state == state, *conditions)
+    return jobs.order_by(*_IN_ORDER).limit(1).scalar_subquery()
 
 
 # Put together once: that costs SQLAlchemy more than to run them, and every batch runs each of them.
@@ -63,7 +57,7 @@ _RUNS = (
 _JOBS = (
     select(Job.id, Job.scan_id, Job.attempts)
     .where(Job.run_id == bindparam("of_run"), Job.state == JobState.QUEUED, _NOT_TRIED_MORE)
-    .order_by(Job.attempts, Job.id)
+    .order_by(*_IN_ORDER)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
@@ -141,7 +135,8 @@ def queued_up_to(session: Session, limit: int, lane: int = Lane.ARCHIVE) -> int:
     """How many jobs of this lane and those before it could be claimed now, counted no further than `limit`."""
     found = 0
     for run_id in session.connection().scalars(_RUNS_THAT_WAIT, {"last_lane": lane, "most": limit}).all():
-        some = _in_order(select(Job.id).where(Job.run_id == run_id, Job.state == JobState.QUEUED)).limit(limit - found)
+        queued = select(Job.id).where(Job.run_id == run_id, Job.state == JobState.QUEUED)
+        some = queued.order_by(*_IN_ORDER).limit(limit - found)
         found += session.scalar(select(func.count()).select_from(some.subquery())) or 0
         if found >= limit:
             break

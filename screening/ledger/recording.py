@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, column, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from screening.database.states import JobState
+from screening.database.states import UNFINISHED, JobState
 from screening.database.tables import Job, Prediction, Run
 from screening.ledger.lease import Lease
 
@@ -30,7 +30,7 @@ _FINISH = (
     update(Job)
     .where(
         Job.scan_id.in_(bindparam("scans", expanding=True)),
-        Job.state.in_((JobState.PREPARING, JobState.QUEUED, JobState.SCREENING)),
+        Job.state.in_(UNFINISHED),
         Job.run_id.in_(select(Run.id).where(Run.checkpoint_id == bindparam("checkpoint"))),
     )
     .values(state=JobState.SCREENED, finished_at=bindparam("at"), lease_token=None, lease_until=None)

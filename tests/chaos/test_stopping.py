@@ -64,7 +64,6 @@ def test_workers_stop_soon_and_hand_back_what_they_have_not_done(busy: Installat
         assert set(session.scalars(select(Job.attempts))) == {1}, "nothing was tried twice"
 
 
-@pytest.mark.timeout(600)
 def test_beat_ends_also_where_it_waits_for_an_answer_of_redis(tmp_path: Path, sqlite_url: str, redis_url: str) -> None:
     bundle = make_random_bundle(tmp_path / "bundle", side=64)
     with (
@@ -79,6 +78,7 @@ def test_beat_ends_also_where_it_waits_for_an_answer_of_redis(tmp_path: Path, sq
         assert beat.wait(STOPS_WITHIN_S) == 0, made.log("beat")
 
 
+@pytest.mark.timeout(600)
 def test_the_portal_finishes_the_upload_in_hand(tmp_path: Path) -> None:
     bundle = make_random_bundle(tmp_path / "checkpoints" / "random", side=64)
     up = Up(tmp_path / "data", bundle.folder.parent)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from screening.database.engine import Database
@@ -14,6 +14,7 @@ from screening.database.tables import Checkpoint, Job, Run, Scan
 from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
 from tests.integration.test_ledger import NOW
+from tests.statements import kept_statements
 
 SCREENED, QUEUED, BATCH = 3000, 100, 32
 
@@ -72,29 +73,22 @@ def nearly_done(database: Database) -> Database:
 
 @pytest.mark.parametrize("untried_only", [False, True])
 def test_a_claim_does_not_walk_through_what_is_done(nearly_done: Database, untried_only: bool) -> None:
-    kept: list[tuple[str, Any]] = []
-
-    def keep(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if "FROM jobs" in statement:
-            kept.append((statement, parameters))
-
     with nearly_done.engine.connect() as connection, Session(connection) as session:
-        event.listen(connection, "before_cursor_execute", keep)
-        claim = claim_batch(session, Lease.new(NOW, 60), NOW, BATCH, untried_only=untried_only)
-        event.remove(connection, "before_cursor_execute", keep)
+        with kept_statements(connection) as kept:
+            claim = claim_batch(session, Lease.new(NOW, 60), NOW, BATCH, untried_only=untried_only)
         session.rollback()
         assert claim is not None
         assert claim.job_count == BATCH
-        assert len(kept) == 2
-        for statement, parameters in kept:
+        of_jobs = [(statement, parameters) for statement, parameters in kept if "FROM jobs" in statement]
+        assert len(of_jobs) == 2
+        for statement, parameters in of_jobs:
             if nearly_done.is_sqlite:
                 plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
                 assert any("jobs USING" in line[-1] and "ix_jobs_claim" in line[-1] for line in plan), plan
                 assert not any("TEMP B-TREE" in line[-1] for line in plan if "jobs" in line[-1]), plan
             else:
                 explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
-                [answer] = connection.exec_driver_sql(explain, parameters).scalars().all()
-                [top] = answer if isinstance(answer, list) else json.loads(answer)
+                [[top]] = connection.exec_driver_sql(explain, parameters).scalars().all()
                 passed_over = sum(node.get("Rows Removed by Filter", 0) for node in nodes(top["Plan"]))
                 assert passed_over <= BATCH, json.dumps(top, indent=1)
 
