@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of a data set in one of the FracAtlas layouts")
     parser.add_argument("--out", type=Path, required=True, help="folder for all folds; a started one goes on")
     parser.add_argument("--recipe", type=Path, help="a JSON file like those in training/recipes")
-    parser.add_argument("--init", metavar="imagenet|distil|FILE", help="as in training.train")
+    parser.add_argument("--init", metavar="INIT", help="as in training.train")
     parser.add_argument("--only-fold", type=int, action="append", help="train this fold now; may be given again")
     parser.add_argument(
         "--teachers", type=Path, help="out folder of a cross-validated teacher, instead of training one"

@@ -1,4 +1,4 @@
-"""Train one network by one recipe: `python -m training.train --data DIR --out DIR [--init imagenet|distil|FILE]`.
+"""Train one network by one recipe: `python -m training.train --data DIR --out DIR [--init INIT]`.
 
 A run that was killed goes on where it stood when the same command is given again.
 """
@@ -20,9 +20,10 @@ from training.data.pictures import square_renditions
 from training.data.splits import Parts, fold_parts
 from training.learning.devices import Device, choose_device
 from training.learning.distil import Teacher
+from training.learning.initial import PRETRAINED
 from training.learning.loop import train
 from training.learning.material import gather
-from training.learning.recipe import Recipe
+from training.learning.recipe import Init, Recipe
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -80,14 +81,21 @@ def warn_of_leaks(examples: list[Example], parts: Parts, cache: Path, say: Calla
 
 def chosen_recipe(path: Path | None, init: str | None) -> tuple[Recipe, Path | None]:
     """The recipe as --recipe and --init say, and the file that its weights begin with. Raises ValueError."""
-    recipe = Recipe.read(path or RECIPES / ("fine-tune.json" if init and init != "distil" else "student.json"))
+    by_itself = init in (None, "distil", "pretrained")
+    recipe = Recipe.read(path or RECIPES / ("student.json" if by_itself else "fine-tune.json"))
+    if init == "pretrained" or (init is None and recipe.init == "pretrained"):
+        return _begun_with(PRETRAINED, "pretrained", recipe), PRETRAINED
     if init in (None, (recipe.before or recipe).init):
         return recipe, None
     if init in ("random", "imagenet", "distil"):
         return dataclasses.replace(recipe, init=init, before=None), None
     if not Path(init).is_file():
-        raise ValueError(f"--init {init} is neither imagenet, distil, random nor a file; correct it")
-    return dataclasses.replace(recipe, init="file", before=None, init_digest=file_digest(Path(init))), Path(init)
+        raise ValueError(f"--init {init} is neither pretrained, imagenet, distil, random nor a file; correct it")
+    return _begun_with(Path(init), "file", recipe), Path(init)
+
+
+def _begun_with(weights: Path, init: Init, recipe: Recipe) -> Recipe:
+    return dataclasses.replace(recipe, init=init, before=None, init_digest=file_digest(weights))
 
 
 def main() -> None:
@@ -96,7 +104,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for state and result; a started one goes on")
     parser.add_argument("--recipe", type=Path, help="a JSON file like those in training/recipes")
     parser.add_argument(
-        "--init", metavar="imagenet|distil|FILE", help="where the weights begin; as the recipe says if not given"
+        "--init",
+        metavar="pretrained|imagenet|distil|FILE",
+        help="where the weights begin; as the recipe says if not given",
     )
     parser.add_argument("--fold", type=int, help="keep this fold away from training; all data trains if not given")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Where weights begin: random numbers, torchvision's ImageNet weights, or a file."""
+"""Where weights begin: random numbers, torchvision's ImageNet weights, the shipped pretraining, or a file."""
 
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from training.learning.recipe import Recipe
 GREY_MEAN, GREY_STD = 44.0, 59.0
 """Mean and standard deviation of grey values over FracAtlas' renditions on their squares, rounded."""
 
+PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained.safetensors"
+"""Of recipes/pretrain.json: what ImageNet's filters see in radiographs, for one grey channel, without a last layer."""
+
 Backbone = GreyResNet18 | GreyLite0
 
 
@@ -23,7 +26,7 @@ def build_network(recipe: Recipe, init_file: Path | None = None) -> Backbone:
     network = _resnet(recipe)
     if recipe.init == "imagenet":
         _load(network, grey_imagenet(GREY_MEAN, GREY_STD), "torchvision's ImageNet weights")
-    elif recipe.init in ("file", "before"):
+    elif recipe.init in ("pretrained", "file", "before"):
         if init_file is None:
             raise ValueError("this recipe begins with a file; name it with --init FILE")
         _load(network, read_weights(init_file), str(init_file))
@@ -43,7 +46,8 @@ def trained_network(recipe: Recipe, weights: Path) -> Backbone:
 
 
 def _resnet(recipe: Recipe) -> GreyResNet18:
-    return (GreyResNet18 if recipe.network == "resnet18" else GreyResNet18DeepHead)(GREY_MEAN, GREY_STD)
+    network = GreyResNet18 if recipe.network == "resnet18" else GreyResNet18DeepHead
+    return network(GREY_MEAN, GREY_STD, recipe.frozen_blocks)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

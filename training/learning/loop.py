@@ -156,7 +156,7 @@ class _Loop:
     def _loss(self, epoch: int, chosen: Tensor, generator: torch.Generator) -> Tensor:
         recipe, phase = self.recipe, self.recipe.phase_of(epoch)
         follow = recipe.distillation if self.teacher else None
-        view_side = follow.view_side if follow else phase.side
+        view_side = round(phase.side * follow.view) if follow else phase.side
         chosen = chosen.to(self.device.torch_device)
         before, targets = self.material.masks[chosen], self.material.targets[chosen]
         scale = phase.scale * view_side / phase.side

@@ -4,6 +4,7 @@ Every backbone takes grey pictures (n, 1, side, side), float, in 0..255, and nor
 trained and what is exported cannot differ in normalisation.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,11 @@ def first_cell_centre(network: nn.Module, stride: int) -> int:
     return stride - 1 if isinstance(network, GreyLite0) else 0
 
 
+def gradients_unless(frozen: bool) -> AbstractContextManager[object]:
+    """Where weights stay as they are, nothing needs to be kept for gradients."""
+    return torch.no_grad() if frozen else nullcontext()
+
+
 def activation_maps(last: Tensor, linear: nn.Linear) -> Tensor:
     """(n, c, h, w) features and the linear layer behind their mean -> (n, h, w), whose mean is the logit."""
     return functional.conv2d(last, linear.weight[:, :, None, None], linear.bias).squeeze(1)
@@ -46,18 +52,35 @@ class GreyResNet18(ResNet):
     """torchvision's ResNet-18 with one input channel and one output; state dict names are torchvision's."""
 
     middle_channels, last_channels = 256, 512
+    _last_block_at_stride_16 = 5
 
-    def __init__(self, mean: float, std: float) -> None:
+    def __init__(self, mean: float, std: float, frozen_blocks: int = 0) -> None:
         super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=1)
         self.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
         nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.mean, self.std = mean, std
+        self.frozen_blocks = frozen_blocks
+        if frozen_blocks:
+            for module in (self.conv1, self.bn1, *self._blocks()[:frozen_blocks]):
+                module.requires_grad_(False)
+
+    def _blocks(self) -> list[nn.Module]:
+        return [*self.layer1, *self.layer2, *self.layer3, *self.layer4]
+
+    def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """`Stages.middle` and `Stages.last`."""
+        with gradients_unless(self.frozen_blocks > 0):
+            x = (pictures - self.mean) / self.std
+            x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for index, block in enumerate(self._blocks()):
+            with gradients_unless(index < self.frozen_blocks):
+                x = block(x)
+            if index == self._last_block_at_stride_16:
+                middle = x
+        return middle, x
 
     def stages(self, pictures: Tensor) -> Stages:
-        x = (pictures - self.mean) / self.std
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        middle = self.layer3(self.layer2(self.layer1(x)))
-        last = self.layer4(middle)
+        middle, last = self.features(pictures)
         maps = activation_maps(last, self.fc)
         return Stages(middle, last, maps, maps.mean((1, 2)))
 
@@ -68,15 +91,12 @@ class GreyResNet18(ResNet):
 class GreyResNet18DeepHead(GreyResNet18):
     """With the head 512-512-ReLU-dropout-2 of the project that this one grew from: to compare with, never served."""
 
-    def __init__(self, mean: float, std: float) -> None:
-        super().__init__(mean, std)
+    def __init__(self, mean: float, std: float, frozen_blocks: int = 0) -> None:
+        super().__init__(mean, std, frozen_blocks)
         self.fc = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 2))
 
     def stages(self, pictures: Tensor) -> Stages:
-        x = (pictures - self.mean) / self.std
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        middle = self.layer3(self.layer2(self.layer1(x)))
-        last = self.layer4(middle)
+        middle, last = self.features(pictures)
         not_fractured, fractured = self.fc(last.mean((2, 3))).unbind(1)
         logits = fractured - not_fractured
         return Stages(middle, last, logits[:, None, None], logits)
@@ -108,10 +128,10 @@ class GreyLite0(nn.Module):
 
     def stages(self, pictures: Tensor) -> Stages:
         net = self.net
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_blocks == 0):
+        with gradients_unless(self.frozen_blocks > 0):
             x = net._swish(net._bn0(net._conv_stem((pictures - 127.0) / 128.0)))
         for index, block in enumerate(net._blocks):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and index >= self.frozen_blocks):
+            with gradients_unless(index < self.frozen_blocks):
                 x = block(x)
             if index == self._last_block_at_stride_16:
                 middle = x

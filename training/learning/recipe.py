@@ -9,7 +9,7 @@ from screening.radiographs.rendition import RenditionSpec
 from training.learning.augment import Augmentation
 
 Network = Literal["resnet18", "resnet18-deep-head", "lite0"]
-Init = Literal["random", "imagenet", "file", "distil", "before"]
+Init = Literal["random", "imagenet", "pretrained", "file", "distil", "before"]
 Selection = Literal["specificity", "recall"]
 
 
@@ -33,8 +33,8 @@ class Distillation:
     maps: float = 0.0
     """On the class activation maps, cell by cell: sixty-odd answers a picture where the logit is one."""
     features: float = 1.0
-    view_side: int = 288
-    """The side at which the teacher sees a crop; the student sees the same crop, reduced to the side of its phase."""
+    view: float = 1.125
+    """How much larger the teacher sees a crop than the student, whose side is that of the phase."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Recipe:
     network: Network = "resnet18"
     """resnet18 (served), resnet18-deep-head (the head 512-512-2 of the original recipe), or lite0 (teacher)"""
     init: Init = "random"
-    """Where the weights begin: random; torchvision's ImageNet weights; a file; `distil` is random with a teacher.
+    """Where the weights begin: random; torchvision's ImageNet weights; `pretrained`, the shipped weights that know
+    radiographs without a label (recipes/pretrain.json made them); a file; `distil` is random with a teacher.
     `before` is the last weights of the recipe that is trained before this one.
     A lite0 always begins with the ImageNet weights of its package. Whatever they begin with, they follow a teacher
     where the recipe has a `distillation`."""
@@ -81,7 +82,8 @@ class Recipe:
     full side begins with."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     frozen_blocks: int = 0
-    """Blocks of lite0 whose weights stay as ImageNet left them; their gradients are not computed."""
+    """The stem and so many blocks (lite0 has 16, ResNet-18 8) keep the weights that they begin with; their gradients,
+    the dearest of all as their maps are the largest, are not computed."""
     select_by: Selection = "specificity"
     """specificity: its mean over sensitivities 0.80 to 0.96; recall: at probability 0.5, as the original recipe did."""
     folds: int = 5

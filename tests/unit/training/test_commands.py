@@ -39,11 +39,12 @@ def test_a_data_set_that_cannot_be_used_is_refused_with_its_row(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("module", "arguments", "sentence"),
     [
-        ("train", ("--init", "nowhere.pt"), "neither imagenet"),
+        ("train", ("--init", "nowhere.pt"), "neither pretrained"),
         ("train", ("--device", "cuda"), "no CUDA device"),
         ("train", ("--recipe", "absent.json"), "absent.json"),
         ("train", ("--fold", "9"), "fold 9 is not one of 5"),
         ("cross_validate", ("--recipe", "absent.json"), "absent.json"),
+        ("probe", ("--weights", "absent.pt"), "absent.pt"),
     ],
 )
 def test_a_choice_that_cannot_work_is_refused_in_a_sentence(

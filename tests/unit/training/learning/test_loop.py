@@ -114,7 +114,7 @@ def test_a_student_follows_its_teachers(
         plain.setattr(Device, "has_bf16", False)
         torch.testing.assert_close(said(), expected, rtol=1e-3, atol=1e-3)
 
-    distillation = Distillation(logit=1.0, maps=0.3, features=0.1, view_side=64)
+    distillation = Distillation(logit=1.0, maps=0.3, features=0.1, view=2.0)
     student = dataclasses.replace(
         TINY,
         init="distil",
@@ -146,7 +146,7 @@ def test_weights_from_a_file_follow_a_teacher_too(phantoms: list[Example], tmp_p
     further = dataclasses.replace(
         TINY,
         init="file",
-        distillation=Distillation(logit=1.0, view_side=64),
+        distillation=Distillation(logit=1.0, view=2.0),
         label_weight=0.0,
         box_weight=0.0,
         learning_rate=3e-3,
@@ -168,7 +168,7 @@ def test_a_recipe_with_a_teacher_in_it_trains_the_teacher_first(phantoms: list[E
     recipe = dataclasses.replace(
         TINY,
         init="distil",
-        distillation=Distillation(features=0.3, view_side=64),
+        distillation=Distillation(features=0.3, view=2.0),
         phases=short,
         teacher=dataclasses.replace(TINY, network="lite0", phases=short, frozen_blocks=3),
     )
@@ -186,7 +186,7 @@ def test_pretraining_learns_what_imagenet_sees_and_never_a_label(phantoms: list[
         label_weight=0.0,
         box_weight=0.0,
         selection_folds=0,
-        distillation=Distillation(logit=0.0, features=1.0, view_side=64),
+        distillation=Distillation(logit=0.0, features=1.0, view=1.0),
         teacher=dataclasses.replace(TINY, network="lite0", phases=()),
     )
     unlike = [dataclasses.replace(example, fractured=not example.fractured, boxes=()) for example in phantoms]
@@ -221,7 +221,7 @@ def test_what_a_recipe_begins_with_may_have_a_teacher_of_its_own(phantoms: list[
     pytest.importorskip("efficientnet_lite_pytorch", reason="the training extra is not installed")
     short = (Phase(1, 32, 0.5),)
     teacher = dataclasses.replace(TINY, network="lite0", phases=short, frozen_blocks=3)
-    follows = dataclasses.replace(TINY, phases=short, distillation=Distillation(features=0.3, view_side=64))
+    follows = dataclasses.replace(TINY, phases=short, distillation=Distillation(features=0.3, view=2.0))
     features = dataclasses.replace(follows, init="distil", teacher=dataclasses.replace(teacher, phases=()))
     train_tiny(
         dataclasses.replace(follows, init="before", before=features, teacher=teacher), phantoms, tmp_path / "run"
@@ -247,3 +247,14 @@ def test_a_crop_without_its_fracture_is_not_fractured() -> None:
     before[0, 0, 2, 2] = before[1, 0, 2, 2] = 255  # the third has no boxes: nothing is known of where
     after[0, 0, 4, 4] = 1
     assert still_visible(before, after).tolist() == [1, 0, 1]
+
+
+def test_frozen_blocks_keep_the_filters_that_they_begin_with(phantoms: list[Example], tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    begun = GreyResNet18(44.0, 59.0).state_dict()
+    torch.save(begun, tmp_path / "begun.pt")
+    recipe = dataclasses.replace(TINY, init="file", frozen_blocks=4, phases=(Phase(1, 32, 0.5),))
+    train_tiny(recipe, phantoms, tmp_path / "run", init_file=tmp_path / "begun.pt")
+    trained = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+    changed = {name for name, value in begun.items() if value.ndim == 4 and not torch.equal(trained[name], value)}
+    assert changed == {name for name, value in begun.items() if value.ndim == 4 and name[:6] in ("layer3", "layer4")}

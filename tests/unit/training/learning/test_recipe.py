@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from screening.inference.bundle import file_digest
 from tests.unit.training.tiny import TINY
+from training.learning.initial import PRETRAINED, build_network
+from training.learning.networks import GreyResNet18
 from training.learning.recipe import Distillation, Recipe
 from training.train import RECIPES, chosen_recipe
 
@@ -50,6 +53,16 @@ def test_the_shipped_student_begins_with_the_shipped_pretraining() -> None:
     assert student.before == student.on_same_parts(pretraining)
 
 
+def test_the_shipped_weights_take_the_place_of_the_pretraining(tmp_path: Path) -> None:
+    student = Recipe.read(RECIPES / "student.json")
+    by_name, weights = chosen_recipe(None, "pretrained")
+    assert weights == PRETRAINED
+    assert by_name == replace(student, init="pretrained", before=None, init_digest=file_digest(PRETRAINED))
+    by_name.write(tmp_path / "recipe.json")
+    assert chosen_recipe(tmp_path / "recipe.json", None) == (by_name, PRETRAINED)
+    assert isinstance(build_network(by_name, weights), GreyResNet18)
+
+
 def test_init_chooses_the_recipe_that_goes_with_it(tmp_path: Path) -> None:
     assert chosen_recipe(None, None)[0] == chosen_recipe(None, "distil")[0]
     assert chosen_recipe(None, "random")[0].before is None
@@ -59,5 +72,5 @@ def test_init_chooses_the_recipe_that_goes_with_it(tmp_path: Path) -> None:
     recipe, path = chosen_recipe(None, str(weights))
     assert (recipe.init, path) == ("file", weights)
     assert recipe.init_digest.startswith("a0c7")
-    with pytest.raises(ValueError, match="neither imagenet"):
+    with pytest.raises(ValueError, match="neither pretrained"):
         chosen_recipe(None, str(tmp_path / "absent.pt"))
