@@ -81,8 +81,8 @@ def warn_of_leaks(examples: list[Example], parts: Parts, cache: Path, say: Calla
 
 def chosen_recipe(path: Path | None, init: str | None) -> tuple[Recipe, Path | None]:
     """The recipe as --recipe and --init say, and the file that its weights begin with. Raises ValueError."""
-    by_itself = init in (None, "distil", "pretrained")
-    recipe = Recipe.read(path or RECIPES / ("student.json" if by_itself else "fine-tune.json"))
+    usual = {None: "student.json", "distil": "student.json", "pretrained": "direct.json"}.get(init, "fine-tune.json")
+    recipe = Recipe.read(path or RECIPES / usual)
     if init == "pretrained" or (init is None and recipe.init == "pretrained"):
         return _begun_with(PRETRAINED, "pretrained", recipe), PRETRAINED
     if init in (None, (recipe.before or recipe).init):

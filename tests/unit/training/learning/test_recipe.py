@@ -54,10 +54,11 @@ def test_the_shipped_student_begins_with_the_shipped_pretraining() -> None:
 
 
 def test_the_shipped_weights_take_the_place_of_the_pretraining(tmp_path: Path) -> None:
-    student = Recipe.read(RECIPES / "student.json")
+    digest = file_digest(PRETRAINED)
+    student = chosen_recipe(RECIPES / "student.json", "pretrained")[0]
+    assert (student.init, student.before, student.init_digest) == ("pretrained", None, digest)
     by_name, weights = chosen_recipe(None, "pretrained")
-    assert weights == PRETRAINED
-    assert by_name == replace(student, init="pretrained", before=None, init_digest=file_digest(PRETRAINED))
+    assert (by_name, weights) == (replace(Recipe.read(RECIPES / "direct.json"), init_digest=digest), PRETRAINED)
     by_name.write(tmp_path / "recipe.json")
     assert chosen_recipe(tmp_path / "recipe.json", None) == (by_name, PRETRAINED)
     assert isinstance(build_network(by_name, weights), GreyResNet18)
