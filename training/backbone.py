@@ -10,18 +10,14 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from training.learning.initial import trained_network
-from training.learning.networks import GreyResNet18
+from training.learning.initial import trained_resnet
 from training.learning.recipe import Recipe
 from training.release.eight_bit import settle
 
 
 def save_backbone(run: Path, file: Path) -> None:
     """Write the run's last averaged weights. Raises ValueError for a run of another network than a ResNet-18."""
-    recipe = Recipe.read(run / "recipe.json")
-    network = trained_network(recipe, run / "last.pt")
-    if recipe.network != "resnet18" or not isinstance(network, GreyResNet18):
-        raise ValueError(f"{run} trained a {recipe.network}; name a run of a resnet18")
+    network = trained_resnet(Recipe.read(run / "recipe.json"), run / "last.pt")
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor for name, tensor in settle(network).items() if not name.startswith("fc.")}, file)
     file.chmod(0o644)  # safetensors writes for the owner only

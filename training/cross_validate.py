@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from training.data.manifest import DatasetError, Example, read_dataset
 from training.data.pictures import square_renditions
 from training.data.splits import fold_parts
@@ -61,7 +59,6 @@ def keep_outputs(recipe: Recipe, fold: int, examples: list[Example], out: Path) 
     """Run the forms of a fold's trained network over its test part."""
     parts = fold_parts(examples, recipe.folds, fold, recipe.seed, recipe.selection_folds)
     tested = [examples[i] for i in parts.test]
-    ids, folds = tuple(e.image_id for e in tested), np.full(len(tested), fold)
     folder, cache = out / f"fold-{fold}", out / "cache"
     network = trained_network(recipe, folder / "best.pt")
     squares = judged_pictures(recipe, tested, cache)
@@ -73,11 +70,10 @@ def keep_outputs(recipe: Recipe, fold: int, examples: list[Example], out: Path) 
         )
         for form in FORMS:
             said = run_form(folder / "forms" / f"{form}.xml", squares)
-            OutOfFold(ids, folds, said.logits, said.maps).save(outputs_path(out, fold, form))
+            OutOfFold.of_fold(tested, fold, said.logits, said.maps).save(outputs_path(out, fold, form))
         return
     logits = predict(network, squares, choose_device("cpu"))
-    nothing = np.zeros((len(tested), 0, 0), np.float32)
-    OutOfFold(ids, folds, logits, nothing).save(outputs_path(out, fold, NOT_DEPLOYED))
+    OutOfFold.of_fold(tested, fold, logits).save(outputs_path(out, fold, NOT_DEPLOYED))
 
 
 def summary(recipe: Recipe, out: Path, examples: list[Example], form: str) -> dict[str, Any]:

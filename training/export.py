@@ -25,8 +25,7 @@ from training.data.manifest import DatasetError, Example, read_dataset
 from training.data.pictures import square_renditions
 from training.data.splits import fold_parts
 from training.deployed import run_form
-from training.learning.initial import trained_network
-from training.learning.networks import GreyResNet18
+from training.learning.initial import trained_resnet
 from training.learning.recipe import Recipe
 from training.measuring.wording import named_folds
 from training.release.card_facts import INTENDED_USE, LIMITS, split_facts, training_facts
@@ -66,14 +65,14 @@ def export(
     cache = cache or run / "cache"
     if recipe.test_fold is None and cross_validation is None:
         raise ValueError("this run trained on all data; name the cross-validation of its recipe, which measures it")
-    network = _network_of(run, recipe)
+    network = trained_resnet(recipe, run / "best.pt")
     validated = finished_folds(cross_validation, forms[0], recipe.folds) if cross_validation else []
     parts = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
     typical = [examples[i] for i in typical_indices(parts.train, recipe.seed)]
     typical_squares = square_renditions(typical, recipe.rendition, cache)
 
     if cross_validation is None:
-        trial = _network_of(run, recipe)
+        trial = trained_resnet(recipe, run / "best.pt")
         settle(trial)
         save_forms(trial, recipe.rendition_side, typical_squares, run / "forms", forms)
         tested = [examples[i] for i in parts.test]
@@ -122,18 +121,10 @@ def export(
     return read_bundle(folder)
 
 
-def _network_of(run: Path, recipe: Recipe) -> GreyResNet18:
-    network = trained_network(recipe, run / "best.pt")
-    if recipe.network != "resnet18" or not isinstance(network, GreyResNet18):
-        raise ValueError(f"a {recipe.network} is not served; export a resnet18")
-    return network
-
-
 def _outputs_of(xml: Path, recipe: Recipe, tested: list[Example], cache: Path) -> OutOfFold:
     """What the file of a form says of the fold that was kept away."""
     said = run_form(xml, square_renditions(tested, recipe.rendition, cache))
-    folds = np.full(len(tested), recipe.test_fold)
-    return OutOfFold(tuple(e.image_id for e in tested), folds, said.logits, said.maps)
+    return OutOfFold.of_fold(tested, recipe.test_fold, said.logits, said.maps)
 
 
 def _measured(evidence: Evidence, calibration: tuple[float, float], measured_on: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from training.data.splits import fold_parts
 from training.learning.devices import Device
 from training.learning.distil import Onlooker
 from training.learning.initial import Backbone, build_network
-from training.learning.material import judged_pictures
+from training.learning.material import in_batches, judged_pictures
 from training.learning.recipe import Recipe
 from training.release.out_of_fold import OutOfFold, outputs_path
 from training.train import add_device_options, device_from, say_on_terminal
@@ -49,12 +49,8 @@ def probe(recipe: Recipe, weights: Path | None, examples: list[Example], out: Pa
             scoring="roc_auc",
         )
         search.fit(features[parts.train], labels[parts.train], groups=groups[parts.train])
-        outputs = OutOfFold(
-            tuple(examples[i].image_id for i in parts.test),
-            np.full(len(parts.test), fold),
-            search.decision_function(features[parts.test]),
-            np.zeros((len(parts.test), 0, 0), np.float32),
-        )
+        logits = search.decision_function(features[parts.test])
+        outputs = OutOfFold.of_fold([examples[i] for i in parts.test], fold, logits)
         outputs.save(outputs_path(out, fold, NOT_DEPLOYED))
         recipe.write(out / f"fold-{fold}" / "recipe.json")
 
@@ -64,9 +60,9 @@ def pooled_features(
 ) -> NDArray[np.float32]:
     """(n, 2 * channels): means and largest values over positions of the last features, of squares (n, side, side)."""
     onlooker, pooled = Onlooker(network, device), []
-    for start in tqdm(range(0, len(squares), batch), desc="features", mininterval=10):
-        pictures = torch.from_numpy(np.array(squares[start : start + batch])).unsqueeze(1)
-        last = onlooker.stages(pictures.to(device.torch_device).float()).last
+    batches = in_batches(squares, batch, device.torch_device)
+    for pictures in tqdm(batches, total=-(-len(squares) // batch), desc="features", mininterval=10):
+        last = onlooker.stages(pictures).last
         pooled.append(torch.cat([last.mean((2, 3)), last.amax((2, 3))], 1).cpu())
     return torch.cat(pooled).numpy()
 

@@ -40,7 +40,8 @@ class Teacher:
         if not networks:
             raise ValueError("a teacher needs at least one network")
         self.middle_channels, self.last_channels = networks[0].middle_channels, networks[0].last_channels
-        self._onlookers = [Onlooker(network, device or choose_device("cpu")) for network in networks]
+        device = device or choose_device("cpu")
+        self._onlookers = [Onlooker(network, device) for network in networks]
 
     @classmethod
     def read(cls, folders: Sequence[Path], device: Device | None = None) -> "Teacher":

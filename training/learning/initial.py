@@ -45,6 +45,14 @@ def trained_network(recipe: Recipe, weights: Path) -> Backbone:
     return network.eval()
 
 
+def trained_resnet(recipe: Recipe, weights: Path) -> GreyResNet18:
+    """The trained network of a recipe for what is served. Raises ValueError for any other recipe, too."""
+    network = trained_network(recipe, weights)
+    if recipe.network != "resnet18" or not isinstance(network, GreyResNet18):
+        raise ValueError(f"a {recipe.network} is not served; name a run of a resnet18")
+    return network
+
+
 def _resnet(recipe: Recipe) -> GreyResNet18:
     network = GreyResNet18 if recipe.network == "resnet18" else GreyResNet18DeepHead
     return network(GREY_MEAN, GREY_STD, recipe.frozen_blocks)

@@ -25,7 +25,7 @@ from training.learning.augment import augment, lay_over
 from training.learning.devices import Device
 from training.learning.distil import Teacher
 from training.learning.initial import build_network
-from training.learning.material import Material
+from training.learning.material import Material, in_batches
 from training.learning.objective import Trainee, parameter_groups, still_visible, training_loss, update_average
 from training.learning.recipe import Recipe
 from training.learning.selection import selected, specificity_score
@@ -189,9 +189,8 @@ def rate_factor(step: int, steps: int, warmup: int) -> float:
 def predict(network: nn.Module, squares: NDArray[np.uint8], device: Device, batch: int = 32) -> NDArray[np.float64]:
     """Logits (n,) of square renditions (n, side, side)."""
     network.eval()
-    where, logits = device.torch_device, []
-    for start in range(0, len(squares), batch):
-        pictures = torch.from_numpy(np.array(squares[start : start + batch])).unsqueeze(1).to(where).float()
+    logits = []
+    for pictures in in_batches(squares, batch, device.torch_device):
         logits.append(network(pictures.contiguous(memory_format=torch.channels_last)).cpu())
     return torch.cat(logits).double().numpy()
 

@@ -1,6 +1,6 @@
 """What a training run reads: pictures, where their fractures lie, and labels, of the two parts that it may see."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,6 +64,12 @@ def judged_pictures(
     if recipe.squash:
         return squashed(examples, recipe.rendition_side)
     return square_renditions(examples, recipe.rendition, cache, say)
+
+
+def in_batches(squares: NDArray[np.uint8], batch: int, device: torch.device) -> Iterator[Tensor]:
+    """Squares (n, side, side) as networks take them: (batch, 1, side, side), float, in order; the last may be fewer."""
+    for start in range(0, len(squares), batch):
+        yield torch.from_numpy(np.array(squares[start : start + batch])).unsqueeze(1).to(device).float()
 
 
 def squashed(examples: list[Example], side: int) -> NDArray[np.uint8]:

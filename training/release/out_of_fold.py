@@ -23,6 +23,19 @@ class OutOfFold:
     logits: NDArray[np.float64]
     maps: NDArray[np.float32]
 
+    @classmethod
+    def of_fold(
+        cls,
+        examples: Sequence[Example],
+        fold: int | None,
+        logits: NDArray[np.float64],
+        maps: NDArray[np.float32] | None = None,
+    ) -> "OutOfFold":
+        """What was said of the examples that one fold kept away, in their order."""
+        count = len(examples)
+        maps = np.zeros((count, 0, 0), np.float32) if maps is None else maps
+        return cls(tuple(e.image_id for e in examples), np.full(count, fold), logits, maps)
+
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
