@@ -21,6 +21,13 @@ _SELECTED_BY = (
 )
 
 
+_BEGINS = {
+    "imagenet": "ImageNet weights",
+    "pretrained": "the weights in `training/weights`, which were pretrained without labels",
+    "file": "weights of a file",
+}
+
+
 def model_card(bundle: Bundle, pictures: str | None = None) -> str:
     """Everything that a reader of the card needs, with every number taken from the bundle; what it lacks is left out.
 
@@ -96,10 +103,11 @@ def _recipe(training: dict[str, Any]) -> list[str]:
     if not recipe:
         return []
     stages = [recipe["before"], recipe] if recipe.get("before") else [recipe]
-    begins = {"imagenet": "ImageNet weights", "file": "weights of a file"}.get(stages[0].get("init"), "random weights")
+    begins = _BEGINS.get(stages[0].get("init"), "random weights")
+    frozen = f" The stem and the first {n} of 8 blocks stay as they were." if (n := recipe.get("frozen_blocks")) else ""
     lines = [
-        f"- ResNet-18 from {begins}: {', then '.join(_stage(stage) for stage in stages)}. Fractured scans weigh "
-        f"{recipe['positive_weight']} times in the loss. The whole recipe is in `card.json`."
+        f"- ResNet-18 from {begins}: {', then '.join(_stage(stage) for stage in stages)}.{frozen} Fractured scans "
+        f"weigh {recipe['positive_weight']} times in the loss. The whole recipe is in `card.json`."
     ]
     selected = training.get("selected_epoch")
     if selected and recipe.get("selection_folds"):

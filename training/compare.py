@@ -2,7 +2,8 @@
 
 Each folder is one of training.cross_validate. A way stands in the table with its first finished fold, so that all are
 compared on the same scans, and once more with all folds together where they are finished. The first way named is the
-baseline: every other one is told with its difference to it, by bootstrap over groups, on the same scans.
+baseline: every other one is told with its difference to it, by bootstrap over groups, on the same scans. --earlier
+puts the rows of a released card's table before them: ways whose outputs are gone.
 """
 
 import argparse
@@ -64,6 +65,19 @@ def compare(ways: Sequence[Way], examples: Sequence[Example], fold: int = 0) -> 
     return {"folds": folds, "rows": rows}
 
 
+def with_earlier(table: dict[str, Any], card: Path) -> dict[str, Any]:
+    """The table with the rows of an earlier card first, each as it was told there. A way of both is told anew.
+
+    Raises ValueError for a card without such a table, and for one of another number of folds.
+    """
+    earlier = json.loads(card.read_text("utf-8")).get("training", {}).get("cross_validation")
+    if not earlier or earlier.get("folds") != table["folds"]:
+        raise ValueError(f"{card} tells of no ways over {table['folds']} folds; name the card.json of a checkpoint")
+    anew = {(row["way"], row["form"], row["folds"]) for row in table["rows"]}
+    kept = [row for row in earlier["rows"] if (row["way"], row["form"], row["folds"]) not in anew]
+    return {**table, "rows": kept + table["rows"]}
+
+
 def _recipe_of(way: Way) -> Recipe:
     stored = sorted(way.folder.glob("fold-*/recipe.json"))
     if not stored:
@@ -107,9 +121,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the data set that they were cross-validated on")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write, for training.export --table")
     parser.add_argument("--fold", type=int, default=0, help="the fold on which all ways are compared")
+    parser.add_argument("--earlier", type=Path, help="card.json of a checkpoint, whose table's rows are taken over")
     given = parser.parse_args()
     try:
         table = compare([Way.parse(text) for text in given.ways], read_dataset(given.data), given.fold)
+        if given.earlier:
+            table = with_earlier(table, given.earlier)
     except (DatasetError, ValueError, OSError) as error:
         sys.exit(f"The ways cannot be compared: {error}")
     given.out.write_text(json.dumps(table, indent=1) + "\n", "utf-8")

@@ -99,6 +99,15 @@ def test_pictures_are_those_of_the_default_form_and_follow_the_theme(full: Bundl
     assert 'src="images/model-fracture-sizes.svg"' in page
 
 
+def test_what_the_weights_began_with_is_told(full: Bundle) -> None:
+    assert "ResNet-18 from random weights: 3 epochs at 64 px. Fractured scans weigh 2.5 times" in model_card(full)
+    training = full.card["training"]
+    direct = {**training["recipe"], "init": "pretrained", "frozen_blocks": 4}
+    page = model_card(dataclasses.replace(full, card={**full.card, "training": {**training, "recipe": direct}}))
+    assert "ResNet-18 from the weights in `training/weights`, which were pretrained without labels: 3 epochs" in page
+    assert "The stem and the first 4 of 8 blocks stay as they were." in page
+
+
 def test_ways_are_compared_on_the_same_scans(full: Bundle) -> None:
     page = model_card(full)
     one, five = page.index("### Fold 1"), page.index("### All five, out of fold")

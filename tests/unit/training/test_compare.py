@@ -1,5 +1,6 @@
 """The table of ways: same scans for all, the whole cross-validation where it is finished, differences to the first."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.unit.training.tiny import TINY
-from training.compare import Way, compare
+from training.compare import Way, compare, with_earlier
 from training.data.manifest import Example
 from training.data.splits import fold_parts
 from training.release.out_of_fold import OutOfFold, outputs_path
@@ -43,6 +44,18 @@ def test_ways_are_compared_on_one_fold_and_over_all_that_are_finished(phantoms: 
     against = whole["good"]["against_first"]["auc"]
     assert against["difference"] == pytest.approx(whole["good"]["figures"]["auc"] - whole["base"]["figures"]["auc"])
     assert against["interval_95"][0] > 0
+
+
+def test_rows_of_an_earlier_card_come_first_and_once(phantoms: list[Example], tmp_path: Path) -> None:
+    table = compare([Way("good", keep(tmp_path / "good", phantoms, range(4), 4.0), "fp32")], phantoms)
+    lost = {"way": "lost", "form": "torch", "folds": "fold 0", "figures": {"auc": 0.7}}
+    old = {**table["rows"][0], "figures": {"auc": 0.6}}
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps({"training": {"cross_validation": {"folds": 4, "rows": [lost, old]}}}))
+    assert with_earlier(table, card)["rows"] == [lost, *table["rows"]]
+    card.write_text(json.dumps({"training": {"cross_validation": {"folds": 5, "rows": [lost]}}}))
+    with pytest.raises(ValueError, match="no ways over 4 folds"):
+        with_earlier(table, card)
 
 
 def test_a_way_that_is_none_is_refused(phantoms: list[Example], tmp_path: Path) -> None:
