@@ -45,10 +45,9 @@ def make_random_bundle(folder: Path, side: int = 64, seed: int = 0, forms: Seque
     weights = _random_weights(rng)
     # A random network answers nearly the same for every picture; the last layer is rescaled until answers spread.
     maps = _run(_graph(weights, side), golden)["maps"]
-    logits = maps.mean(axis=(1, 2))
-    weights["fc.weight"] = (weights["fc.weight"] * (1.5 / logits.std())).astype(np.float16)
-    maps = _run(_graph(weights, side), golden)["maps"]
-    weights["fc.bias"] = np.array([-maps.mean()], np.float16)
+    weights["fc.weight"] = (weights["fc.weight"] * (1.5 / maps.mean(axis=(1, 2)).std())).astype(np.float16)
+    logits = _run(_graph(weights, side), golden)["logits"]
+    weights["fc.bias"] = np.array([-logits.mean()], np.float16)
     graph = _graph(weights, side)
     answer = _run(graph, golden)
     probabilities = 1 / (1 + np.exp(-answer["logits"]))
@@ -122,6 +121,7 @@ def _random_weights(rng: np.random.Generator) -> Weights:
     weights["fc.bias"] = np.zeros(1, np.float16)
     weights["input.mean"] = np.array(60.0, np.float16)
     weights["input.std"] = np.array(50.0, np.float16)
+    weights["pool.peak"] = np.array(0.25, np.float16)
     return weights
 
 
@@ -155,7 +155,8 @@ def _graph(weights: Weights, side: int) -> ov.Model:
             x = ops.relu(ops.add(y, x))
     cam = ops.convolution(x, values["fc.weight"].reshape(1, 512, 1, 1), [1, 1], [0, 0], [0, 0], [1, 1])
     maps = ops.squeeze(cam, [1])
-    logits = ops.add(ops.reduce_mean(maps, [1, 2]), values["fc.bias"])
+    peaks = ops.multiply(ops.reduce_max(maps, [1, 2]), values["pool.peak"])
+    logits = ops.add(ops.add(ops.reduce_mean(maps, [1, 2]), peaks), values["fc.bias"])
     maps.output(0).set_names({"maps"})
     logits.output(0).set_names({"logits"})
     return ov.Model([logits, maps], [renditions], "resnet18")

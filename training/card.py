@@ -46,8 +46,7 @@ def model_card(bundle: Bundle, pictures: str | None = None) -> str:
         f"- Input: the rendition, 8-bit grey, longest side {bundle.rendition.side} px, centred on a black square, "
         f"grey values stretched between the {bundle.rendition.low_percentile} and "
         f"{bundle.rendition.high_percentile} percentiles (rendition {bundle.rendition.hash}).",
-        "- Output: a calibrated probability of a fracture, and a class activation map whose mean plus the bias is"
-        " the logit.",
+        f"- Output: a calibrated probability of a fracture, and a class activation map: {_pooled(training)}.",
         f"- Forms: {', '.join(f'`{name}` (checkpoint {bundle.identity(name)})' for name in bundle.forms)}; "
         f"`{bundle.default_form}` is the default.",
         *_trained_on(training),
@@ -57,6 +56,17 @@ def model_card(bundle: Bundle, pictures: str | None = None) -> str:
         lines += form_section(form, pictures if form.name == bundle.default_form else None)
     lines += [*_forms_compared(bundle), *_limits(bundle)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _pooled(training: dict[str, Any]) -> str:
+    calibration = training.get("calibration", {})
+    if not calibration.get("peak"):
+        return "its mean plus the bias is the logit"
+    share = calibration["peak"] / calibration["slope"]
+    return (
+        f"its mean, plus {share:.2f} times its largest value, plus the bias is the logit. What the largest "
+        "value counts is fitted with the calibration, on the scans that the figures are of"
+    )
 
 
 def _promise(form: Form) -> list[str]:

@@ -19,7 +19,8 @@ import numpy as np
 from training.data.manifest import DatasetError, Example, read_dataset
 from training.learning.recipe import Recipe
 from training.measuring.bootstrap import group_weights, order_measures, paired_differences
-from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled
+from training.measuring.calibration import Calibration
+from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled, released_calibration
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def compare(ways: Sequence[Way], examples: Sequence[Example], fold: int = 0) -> 
                 outputs = pooled(way.folder, way.form, folds)
             else:
                 continue
-            row, probabilities = _row(way, outputs, examples)
+            calibration = released_calibration(way.folder, way.form, folds, examples)
+            row, probabilities = _row(way, outputs, calibration, examples)
             row["folds"] = f"fold {fold}" if parts == "one" else f"all {folds}, out of fold"
             if base is None:
                 base = (outputs, probabilities)
@@ -85,9 +87,11 @@ def _recipe_of(way: Way) -> Recipe:
     return Recipe.read(stored[0])
 
 
-def _row(way: Way, outputs: OutOfFold, examples: Sequence[Example]) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
+def _row(
+    way: Way, outputs: OutOfFold, calibration: Calibration, examples: Sequence[Example]
+) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
     tested = outputs.examples(examples)
-    probabilities, _ = outputs.calibrated(1.0, 0.0)  # every measure of the table is one of the order alone
+    probabilities, _ = outputs.calibrated(calibration)
     labels = np.array([e.fractured for e in tested])
     values, intervals = order_measures(probabilities, labels, group_weights([e.group for e in tested]))
     row = {

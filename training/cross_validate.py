@@ -25,7 +25,7 @@ from training.learning.recipe import Recipe
 from training.release.eight_bit import settle
 from training.release.evidence import Evidence
 from training.release.forms import FORMS, save_forms, typical_indices
-from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled
+from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled, released_calibration
 from training.train import add_device_options, chosen_recipe, device_from, say_on_terminal, train_by_recipe
 
 NOT_DEPLOYED = "torch"
@@ -82,7 +82,7 @@ def summary(recipe: Recipe, out: Path, examples: list[Example], form: str) -> di
     return {
         "form": form,
         "folds": finished_folds(out, form, recipe.folds),
-        **evidence.figures(evidence.calibration),
+        **evidence.figures(released_calibration(out, form, recipe.folds, examples)),
     }
 
 

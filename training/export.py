@@ -27,6 +27,7 @@ from training.data.splits import fold_parts
 from training.deployed import run_form
 from training.learning.initial import trained_resnet
 from training.learning.recipe import Recipe
+from training.measuring.calibration import Calibration
 from training.measuring.wording import named_folds
 from training.release.card_facts import INTENDED_USE, LIMITS, split_facts, training_facts
 from training.release.eight_bit import settle
@@ -83,7 +84,7 @@ def export(
         measured_on = MEASURED_OUT_OF_FOLD.format(folds=named_folds(validated, recipe.folds))
     evidence = {form: Evidence.of(said, examples, recipe) for form, said in outputs.items()}
     calibration = evidence[forms[0]].calibration
-    fold_calibration(network, *calibration)
+    fold_calibration(network, calibration)
 
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(settle(network), folder / WEIGHTS)
@@ -102,7 +103,7 @@ def export(
         "format": CARD_FORMAT,
         "name": folder.name,
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "architecture": "ResNet-18 (torchvision), one input channel, one output, global average pooling",
+        "architecture": "ResNet-18 (torchvision), one input channel, one output, mean and peak pooling",
         "rendition": recipe.rendition.as_dict(),
         "forms": {form: _measured(evidence[form], calibration, measured_on) for form in forms},
         "default_form": forms[0],
@@ -110,7 +111,7 @@ def export(
         "training": {
             **training_facts(run, recipe),
             "split": split_facts(recipe, examples, parts, validated),
-            "calibration": dict(zip(("slope", "offset"), calibration, strict=True)),
+            "calibration": calibration._asdict(),
             "cross_validation": table,
             "notes": list(notes),
         },
@@ -127,9 +128,9 @@ def _outputs_of(xml: Path, recipe: Recipe, tested: list[Example], cache: Path) -
     return OutOfFold.of_fold(tested, recipe.test_fold, said.logits, said.maps)
 
 
-def _measured(evidence: Evidence, calibration: tuple[float, float], measured_on: str) -> dict[str, Any]:
+def _measured(evidence: Evidence, calibration: Calibration, measured_on: str) -> dict[str, Any]:
     """The part of the card that one form fills."""
-    probabilities, _ = evidence.outputs.calibrated(*calibration)
+    probabilities, _ = evidence.outputs.calibrated(calibration)
     figures = evidence.figures(calibration)
     points = chosen_points(probabilities, np.array([e.fractured for e in evidence.examples]))
     operating, likely = stated(points, figures["operating_points"])

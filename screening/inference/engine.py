@@ -35,7 +35,8 @@ class Predictions:
     probabilities: NDArray[np.float32]
     """(n,) probability of a fracture, 0 to 1."""
     maps: NDArray[np.float32]
-    """(n, h, w) class activation maps in logit units: their mean over positions plus the bias is the logit."""
+    """(n, h, w) class activation maps in logit units: the logit is their mean over positions, plus `pool.peak` times
+    their largest value, plus the bias."""
 
 
 class Engine(Protocol):

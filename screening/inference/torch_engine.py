@@ -29,7 +29,7 @@ PART = 128
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The fp32 state dict of a bundle's safetensors file, with `input.mean` and `input.std` among it.
+    """The fp32 state dict of a bundle's safetensors file, with `input.mean`, `input.std` and `pool.peak` among it.
 
     Filters are stored as int8 `NAME` (out, in, h, w) with `NAME.step` (out, 1, 1, 1): the filter is their product.
     """
@@ -74,6 +74,7 @@ class TorchEngine:
         try:
             weights = read_state_dict(path)
             mean, std = weights.pop("input.mean"), weights.pop("input.std")
+            peak = weights.pop("pool.peak", torch.tensor(0.0))  # bundles before fracture-resnet18-5 have none
             network = resnet18(weights=None, num_classes=1)
             network.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
             network.load_state_dict(weights)
@@ -82,7 +83,7 @@ class TorchEngine:
         # fp16 rather than bf16: three more bits of mantissa, and an overflow is caught as not finite.
         self._dtype = torch.float16 if self._cuda else torch.float32
         try:
-            self._mean, self._std = mean.to(self._device), std.to(self._device)
+            self._mean, self._std, self._peak = (value.to(self._device) for value in (mean, std, peak))
             self._filter = network.fc.weight.detach()[:, :, None, None].to(self._device, copy=True)
             self._bias = network.fc.bias.detach().to(self._device, copy=True)
             folded = fold_normalisations(network)
@@ -110,9 +111,9 @@ class TorchEngine:
             for start in range(0, len(renditions), PART):
                 with self._uploads.uploaded(renditions[start : start + PART]) as part:
                     features = self._features(part.unsqueeze(1))
-                # Averaging over positions and the linear layer commute, so that the maps are exact and almost free.
+                # The linear layer comes before the pooling, so that the maps are what is pooled, and almost free.
                 maps = functional.conv2d(features.float(), self._filter).squeeze(1)
-                answers.append((maps.mean(dim=(1, 2)) + self._bias, maps))
+                answers.append((maps.mean(dim=(1, 2)) + self._peak * maps.amax(dim=(1, 2)) + self._bias, maps))
             # Only here the host waits for the device.
             logits, maps = (torch.cat(parts).cpu().numpy() for parts in zip(*answers, strict=True))
         return to_predictions(logits, maps, len(batch))

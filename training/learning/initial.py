@@ -62,7 +62,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """A state dict from .safetensors, or from what torch saved (tensors only). Raises ValueError."""
     try:
         if path.suffix == ".safetensors":
-            return {name: value for name, value in read_state_dict(path).items() if not name.startswith("input.")}
+            return {
+                name: value for name, value in read_state_dict(path).items() if not name.startswith(("input.", "pool."))
+            }
         weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return weights
     except Exception as error:

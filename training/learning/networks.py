@@ -59,6 +59,8 @@ class GreyResNet18(ResNet):
         self.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
         nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.mean, self.std = mean, std
+        self.peak = 0.0
+        """What the largest value of a map adds to the logit that is served; calibration sets it."""
         self.frozen_blocks = frozen_blocks
         if frozen_blocks:
             for module in (self.conv1, self.bn1, *self._blocks()[:frozen_blocks]):

@@ -1,33 +1,51 @@
-"""Calibration: a temperature and a bias on the logit, fitted on scans that did not train the weights."""
+"""Calibration: what mean and peak of a scan's map say together, fitted on scans that did not train the weights."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from training.measuring.bootstrap import share_interval
 
 
-def fit_temperature_and_bias(logits: NDArray[np.float64], fractured: NDArray[np.bool_]) -> tuple[float, float]:
-    """(a, b) so that sigmoid(a * logit + b) is calibrated (Platt scaling, with Platt's softened targets).
+class Calibration(NamedTuple):
+    """sigmoid(slope * logit + peak * largest + offset) is calibrated; largest: the largest value of the scan's map."""
 
-    Newton's method on the cross-entropy. Raises ValueError when the logits rank the wrong way round (a <= 0).
+    slope: float
+    peak: float
+    offset: float
+
+
+def fit_calibration(
+    logits: NDArray[np.float64], largest: NDArray[np.float64], fractured: NDArray[np.bool_]
+) -> Calibration:
+    """Platt scaling, with Platt's softened targets, of two numbers of each scan: the logit, which is the mean of its
+    map, and the map's largest value, because a small fracture speaks up in a cell or two and a mean drowns it.
+
+    All of shape (n,). Where the largest value says nothing for a fracture beside the logit, it is left out (peak 0).
+    Raises ValueError when the logits rank the wrong way round (slope <= 0).
     """
+    peak = 0.0
+    if largest.any():
+        slope, peak, offset = _fit(np.stack([logits, largest], axis=1), fractured)
+    if peak <= 0 or slope <= 0:
+        peak = 0.0
+        slope, offset = _fit(logits[:, None], fractured)
+    if slope <= 0:
+        raise ValueError("the network ranks fractured scans below the others; train it longer before calibrating")
+    return Calibration(slope, peak, offset)
+
+
+def _fit(columns: NDArray[np.float64], fractured: NDArray[np.bool_]) -> list[float]:
+    """A weight for each of the columns (n, k), and a constant, by logistic regression without a penalty."""
     positive, negative = int(fractured.sum()), int((~fractured).sum())
     targets = np.where(fractured, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    design = np.stack([logits, np.ones_like(logits)], axis=1)
-    weights = np.array([1.0, 0.0])
-    for _ in range(100):
-        expected = 1 / (1 + np.exp(-np.clip(design @ weights, -40, 40)))
-        slope = design.T @ (expected - targets)
-        curvature = (design * (expected * (1 - expected) + 1e-9)[:, None]).T @ design
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(2), slope)
-        weights = weights - step * min(1.0, 2.0 / float(np.abs(step).max() + 1e-12))
-        if np.abs(step).max() < 1e-10:
-            break
-    if weights[0] <= 0:
-        raise ValueError("the network ranks fractured scans below the others; train it longer before calibrating")
-    return float(weights[0]), float(weights[1])
+    # A target between 0 and 1 is both answers, each with its share as a weight.
+    both, answers = np.concatenate([columns, columns]), np.repeat([1, 0], len(columns))
+    regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8, max_iter=200)
+    regression.fit(both, answers, sample_weight=np.concatenate([targets, 1 - targets]))
+    return [*map(float, regression.coef_[0]), float(regression.intercept_[0])]
 
 
 def reliability(

@@ -49,7 +49,8 @@ def settle(network: GreyResNet18) -> dict[str, torch.Tensor]:
 
     Every form is made of the settled network, so that they are one function. Filters become int8 with `NAME.step`
     (out, 1, 1, 1) beside them; everything else is rounded to fp16, in the network too. `input.mean` and `input.std`
-    are the normalisation. Counters of batch normalisation are left out: they serve training only.
+    are the normalisation, `pool.peak` is the weight of the map's largest value beside its mean. Counters of batch
+    normalisation are left out: they serve training only.
     """
     snap_to_eight_bits(network)
     stored: dict[str, torch.Tensor] = {}
@@ -62,6 +63,7 @@ def settle(network: GreyResNet18) -> dict[str, torch.Tensor]:
             tensor.copy_(stored[name])
     stored["input.mean"] = torch.tensor(network.mean)
     stored["input.std"] = torch.tensor(network.std)
+    stored["pool.peak"] = torch.tensor(network.peak)
     return stored
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from training.data.manifest import Example
 from training.data.splits import group_folds
 from training.learning.recipe import Recipe
+from training.measuring.calibration import Calibration
 from training.measuring.points import Point
 from training.measuring.ranking import measure_ranking
 from training.release.out_of_fold import OutOfFold, shared_calibration
@@ -36,13 +37,13 @@ class Evidence:
         return cls(outputs, examples, recipe)
 
     @property
-    def calibration(self) -> tuple[float, float]:
-        """(slope, offset) over all of these scans."""
+    def calibration(self) -> Calibration:
+        """Over all of these scans."""
         return shared_calibration(self.outputs, self.examples)
 
-    def figures(self, calibration: tuple[float, float]) -> dict[str, Any]:
+    def figures(self, calibration: Calibration) -> dict[str, Any]:
         """Everything that is measured of the calibrated outputs, each scan at thresholds that others chose."""
-        probabilities, maps = self.outputs.calibrated(*calibration)
+        probabilities, maps = self.outputs.calibrated(calibration)
         seen = {"maps": maps, "side": self.recipe.rendition_side} if maps.size else {}
         labels = np.array([e.fractured for e in self.examples])
         points: list[Point] = points_from_other_folds(probabilities, labels, self.outputs.folds)

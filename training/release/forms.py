@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.learning.networks import GreyResNet18
+from training.measuring.calibration import Calibration
 from training.release.eight_bit import store_filters_in_eight_bits
 
 FORMS = ("fp32", "int8")
@@ -20,7 +21,8 @@ INT8_SUBSET = 300
 class Served(nn.Module):
     """What is exported: uint8 renditions (n, 1, side, side) in, logits (n,) and maps (n, h, w) out.
 
-    A map holds each position's share of the logit: its mean plus the bias of the last layer is the logit.
+    A map says what each position speaks for. The logit is its mean, plus `network.peak` times its largest value, plus
+    the bias of the last layer.
     """
 
     def __init__(self, network: GreyResNet18) -> None:
@@ -30,14 +32,15 @@ class Served(nn.Module):
     def forward(self, renditions: Tensor) -> tuple[Tensor, Tensor]:
         last = self.network.stages(renditions.float()).last
         maps = torch.einsum("nchw,c->nhw", last, self.network.fc.weight[0])
-        return maps.mean((1, 2)) + self.network.fc.bias, maps
+        return maps.mean((1, 2)) + self.network.peak * maps.amax((1, 2)) + self.network.fc.bias, maps
 
 
-def fold_calibration(network: GreyResNet18, slope: float, offset: float) -> None:
-    """Make sigmoid(logit) the calibrated probability: logit becomes slope * logit + offset."""
+def fold_calibration(network: GreyResNet18, calibration: Calibration) -> None:
+    """Make sigmoid of the served logit the calibrated probability. Maps are scaled by the slope."""
+    network.peak = calibration.peak / calibration.slope
     with torch.no_grad():
-        network.fc.weight.mul_(slope)
-        network.fc.bias.mul_(slope).add_(offset)
+        network.fc.weight.mul_(calibration.slope)
+        network.fc.bias.mul_(calibration.slope).add_(calibration.offset)
 
 
 def save_forms(

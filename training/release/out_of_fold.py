@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.manifest import Example
-from training.measuring.calibration import fit_temperature_and_bias
+from training.measuring.calibration import Calibration, fit_calibration
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,15 @@ class OutOfFold:
         with np.load(path) as held:
             return cls(tuple(held["ids"].tolist()), held["folds"], held["logits"], held["maps"])
 
-    def calibrated(self, slope: float, offset: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    @property
+    def largest(self) -> NDArray[np.float64]:
+        """(n,) the largest value of each map; 0 where there are no maps."""
+        return self.maps.max((1, 2)).astype(np.float64) if self.maps.size else np.zeros(len(self.logits))
+
+    def calibrated(self, calibration: Calibration) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """(probabilities, maps) as the calibrated network would have given them."""
-        scaled = slope * self.logits + offset
-        return 1 / (1 + np.exp(-scaled)), (slope * self.maps).astype(np.float32)
+        scaled = calibration.slope * self.logits + calibration.peak * self.largest + calibration.offset
+        return 1 / (1 + np.exp(-scaled)), (calibration.slope * self.maps).astype(np.float32)
 
     def examples(self, known: Sequence[Example]) -> list[Example]:
         """The examples of these scans, in their order. Raises ValueError when one is not among the known ones."""
@@ -87,6 +92,12 @@ def pooled(folder: Path, form: str, folds: int) -> OutOfFold:
     )
 
 
-def shared_calibration(outputs: OutOfFold, examples: Sequence[Example]) -> tuple[float, float]:
-    """(slope, offset) over all pooled scans: networks of one recipe give logits on one scale."""
-    return fit_temperature_and_bias(outputs.logits, np.array([e.fractured for e in examples]))
+def released_calibration(folder: Path, form: str, folds: int, known: Sequence[Example]) -> Calibration:
+    """Of a release of these folds, in every form: by what fp32 said, or by this form where there is none."""
+    outputs = pooled(folder, "fp32" if finished_folds(folder, "fp32", folds) else form, folds)
+    return shared_calibration(outputs, outputs.examples(known))
+
+
+def shared_calibration(outputs: OutOfFold, examples: Sequence[Example]) -> Calibration:
+    """One for all pooled scans: networks of one recipe give logits and maps on one scale."""
+    return fit_calibration(outputs.logits, outputs.largest, np.array([e.fractured for e in examples]))

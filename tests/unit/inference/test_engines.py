@@ -91,11 +91,13 @@ def test_answers_stay_when_the_next_batch_is_screened(engine: Engine) -> None:
     np.testing.assert_array_equal(first.maps, maps)
 
 
-def test_mean_of_the_map_and_the_bias_make_the_probability(engine: Engine, bundle: Bundle) -> None:
-    bias = float(load_file(bundle.folder / WEIGHTS)["fc.bias"][0])
+def test_mean_and_peak_of_the_map_and_the_bias_make_the_probability(engine: Engine, bundle: Bundle) -> None:
+    weights = load_file(bundle.folder / WEIGHTS)
+    bias, peak = float(weights["fc.bias"][0]), float(weights["pool.peak"])
     answer = engine.predict(random_renditions(3, 64, np.random.default_rng(4)))
     for probability, values in zip(answer.probabilities, answer.maps, strict=True):
-        assert probability == pytest.approx(1 / (1 + math.exp(-(values.mean() + bias))), abs=1e-5)
+        logit = values.mean() + peak * values.max() + bias
+        assert probability == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,19 @@ def test_torch_and_openvino_agree(bundle: Bundle) -> None:
     np.testing.assert_allclose(ours.maps, theirs.maps, atol=tolerance * float(np.abs(ours.maps).max()))
 
 
+def test_a_bundle_without_a_weight_for_the_peak_pools_the_mean_alone(bundle: Bundle, altered: Alter) -> None:
+    def drop(folder: Path) -> None:
+        weights = load_file(folder / WEIGHTS)
+        del weights["pool.peak"]
+        save_file(weights, folder / WEIGHTS)
+
+    bias = float(load_file(bundle.folder / WEIGHTS)["fc.bias"][0])
+    batch = random_renditions(5, 64, np.random.default_rng(9))
+    said = torch_engine.TorchEngine(altered(drop), threads=1).predict(batch)
+    logits = said.maps.mean((1, 2)) + bias
+    np.testing.assert_allclose(said.probabilities, 1 / (1 + np.exp(-logits)), atol=1e-2)
+
+
 def test_a_batch_of_many_parts_is_answered_row_by_row(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_engine, "PART", 4)
     engine = open_engine("torch", bundle, "fp32", threads=1)

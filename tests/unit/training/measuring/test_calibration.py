@@ -3,21 +3,36 @@
 import numpy as np
 import pytest
 
-from training.measuring.calibration import fit_temperature_and_bias, reliability
+from training.measuring.calibration import fit_calibration, reliability
 
 
 def test_calibration_recovers_a_known_slope_and_offset() -> None:
     random = np.random.default_rng(0)
     logits = random.normal(0, 3, 20000)
     fractured = random.random(20000) < 1 / (1 + np.exp(-(0.5 * logits - 1)))
-    slope, offset = fit_temperature_and_bias(logits, fractured)
+    slope, peak, offset = fit_calibration(logits, np.zeros(20000), fractured)
     assert slope == pytest.approx(0.5, abs=0.02)
+    assert peak == 0
     assert offset == pytest.approx(-1, abs=0.05)
+
+
+def test_calibration_recovers_what_the_largest_value_adds() -> None:
+    random = np.random.default_rng(1)
+    logits, largest = random.normal(0, 2, 20000), random.normal(4, 3, 20000)
+    fractured = random.random(20000) < 1 / (1 + np.exp(-(0.5 * logits + 0.3 * largest - 2)))
+    assert fit_calibration(logits, largest, fractured) == pytest.approx((0.5, 0.3, -2), abs=0.06)
+
+
+def test_a_largest_value_that_speaks_against_a_fracture_is_left_out() -> None:
+    random = np.random.default_rng(2)
+    logits, largest = random.normal(0, 2, 2000), random.normal(4, 3, 2000)
+    fractured = random.random(2000) < 1 / (1 + np.exp(-(logits - 0.3 * largest)))
+    assert fit_calibration(logits, largest, fractured) == fit_calibration(logits, np.zeros(2000), fractured)
 
 
 def test_calibration_refuses_a_ranking_the_wrong_way_round() -> None:
     with pytest.raises(ValueError, match="ranks fractured scans below"):
-        fit_temperature_and_bias(np.array([3.0, 2.0, -2.0, -3.0] * 5), np.array([False, False, True, True] * 5))
+        fit_calibration(np.array([3.0, 2.0, -2.0, -3.0] * 5), np.zeros(20), np.array([False, False, True, True] * 5))
 
 
 def test_reliability_of_a_constant_is_its_distance_from_the_share() -> None:
