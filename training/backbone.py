@@ -14,12 +14,15 @@ from training.learning.initial import trained_resnet
 from training.learning.recipe import Recipe
 from training.release.eight_bit import settle
 
+HEAD = ("fc.", "pool.")
+"""Names of what makes a probability of the features, and is left out."""
+
 
 def save_backbone(run: Path, file: Path) -> None:
     """Write the run's last averaged weights. Raises ValueError for a run of another network than a ResNet-18."""
     network = trained_resnet(Recipe.read(run / "recipe.json"), run / "last.pt")
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor for name, tensor in settle(network).items() if not name.startswith("fc.")}, file)
+    save_file({name: tensor for name, tensor in settle(network).items() if not name.startswith(HEAD)}, file)
     file.chmod(0o644)  # safetensors writes for the owner only
 
 

@@ -19,8 +19,6 @@ _SELECTED_BY = (
     "is what is minimised; one sensitivity alone would hang on a single scan. Of the epochs within one standard error "
     "of the best, the latest is taken"
 )
-
-
 _BEGINS = {
     "imagenet": "ImageNet weights",
     "pretrained": "the weights in `training/weights`, which were pretrained without labels",

@@ -103,7 +103,7 @@ def export(
         "format": CARD_FORMAT,
         "name": folder.name,
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "architecture": "ResNet-18 (torchvision), one input channel, one output, mean and peak pooling",
+        "architecture": "ResNet-18 (torchvision), one input channel, one output",
         "rendition": recipe.rendition.as_dict(),
         "forms": {form: _measured(evidence[form], calibration, measured_on) for form in forms},
         "default_form": forms[0],

@@ -2,7 +2,8 @@
 
     card.json                what it is, how it was measured, and the SHA-256 of every other file
     model.safetensors        ResNet-18 weights, first convolution folded to one channel: filters as int8 with a step per
-                             output channel (`NAME.step`), everything else fp16
+                             output channel (`NAME.step`), everything else fp16; `input.mean` and `input.std`, and
+                             `pool.peak`, what a map's largest value counts beside its mean (without it: nothing)
     fp32.xml, fp32.bin       OpenVINO form; `int8.xml, int8.bin` likewise
     golden.safetensors       `renditions` (k, side, side) uint8 and, for each form F, `F.probabilities` (k,) float32
                              and `F.maps` (k, h, w) float32: what an engine must reproduce before it serves
