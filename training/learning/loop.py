@@ -7,7 +7,6 @@ killed goes on from its last finished epoch and ends where an undisturbed one en
 import copy
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from training.learning.objective import Trainee, parameter_groups, still_visible
 from training.learning.recipe import Recipe
 from training.learning.selection import selected, specificity_score
 from training.measuring.figures import average_precision, roc_auc, specificity_at
+from training.whole_files import whole_file, write_text_whole
 
 
 def train(
@@ -84,7 +84,7 @@ def train(
             "history": history,
         }
         write_whole(state, out / "state.pt")
-        (out / "history.json").write_text(json.dumps(history, indent=1) + "\n", "utf-8")
+        write_text_whole(out / "history.json", json.dumps(history, indent=1) + "\n")
     return selected(history)
 
 
@@ -210,9 +210,6 @@ def judge(network: nn.Module, recipe: Recipe, material: Material, device: Device
 
 
 def write_whole(state: dict[str, Any], path: Path) -> None:
-    """Write beside and rename, so that a kill leaves the old file or the new one."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    with partial.open("rb") as stream:
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    """Store a state so that a kill leaves the old file or the new one."""
+    with whole_file(path) as stream:
+        torch.save(state, stream)

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from screening.radiographs.rendition import RenditionSpec
 from training.learning.augment import Augmentation
+from training.whole_files import write_text_whole
 
 Network = Literal["resnet18", "resnet18-deep-head", "lite0"]
 Init = Literal["random", "imagenet", "pretrained", "file", "distil", "before"]
@@ -159,4 +160,4 @@ class Recipe:
             raise ValueError(f"{path}: {error}") from error
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self.as_dict(), indent=1) + "\n", "utf-8")
+        write_text_whole(path, json.dumps(self.as_dict(), indent=1) + "\n")

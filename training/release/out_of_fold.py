@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from training.data.manifest import Example
 from training.measuring.calibration import Calibration, fit_calibration
+from training.whole_files import whole_file
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,8 @@ class OutOfFold:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as stream:
+        with whole_file(path) as stream:
             np.savez(stream, ids=np.array(self.image_ids), folds=self.folds, logits=self.logits, maps=self.maps)
-        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "OutOfFold":
