@@ -46,13 +46,17 @@ def test_ways_are_compared_on_one_fold_and_over_all_that_are_finished(phantoms: 
     assert against["interval_95"][0] > 0
 
 
-def test_rows_of_an_earlier_card_come_first_and_once(phantoms: list[Example], tmp_path: Path) -> None:
+def test_rows_of_an_earlier_card_come_first_and_those_told_anew_keep_their_place(
+    phantoms: list[Example], tmp_path: Path
+) -> None:
     table = compare([Way("good", keep(tmp_path / "good", phantoms, range(4), 4.0), "fp32")], phantoms)
     lost = {"way": "lost", "form": "torch", "folds": "fold 0", "figures": {"auc": 0.7}}
     old = {**table["rows"][0], "figures": {"auc": 0.6}}
     card = tmp_path / "card.json"
     card.write_text(json.dumps({"training": {"cross_validation": {"folds": 4, "rows": [lost, old]}}}))
     assert with_earlier(table, card)["rows"] == [lost, *table["rows"]]
+    card.write_text(json.dumps({"training": {"cross_validation": {"folds": 4, "rows": [old, lost]}}}))
+    assert with_earlier(table, card)["rows"] == [table["rows"][0], lost, *table["rows"][1:]]
     card.write_text(json.dumps({"training": {"cross_validation": {"folds": 5, "rows": [lost]}}}))
     with pytest.raises(ValueError, match="no ways over 4 folds"):
         with_earlier(table, card)
