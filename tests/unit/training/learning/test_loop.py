@@ -52,7 +52,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     )
     deadline = time.monotonic() + 120
     awaited = out / ("history.json" if epochs_before else "recipe.json")
-    while not awaited.exists() or (epochs_before and len(json.loads(awaited.read_text() or "[]")) < epochs_before):
+    while not awaited.exists() or (epochs_before and len(json.loads(awaited.read_text())) < epochs_before):
         assert process.poll() is None and time.monotonic() < deadline, "the run did not come to the moment of the kill"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
