@@ -68,15 +68,16 @@ def compare(ways: Sequence[Way], examples: Sequence[Example], fold: int = 0) -> 
 
 
 def with_earlier(table: dict[str, Any], card: Path) -> dict[str, Any]:
-    """The table with the rows of an earlier card first, each as it was told there. A way of both is told anew, in the
-    place that it had.
+    """The table with the rows of an earlier card first, each as it was told there, without its difference to the first
+    way of that table. A way of both is told anew, in the place that it had.
 
     Raises ValueError for a card without such a table, and for one of another number of folds.
     """
     earlier = json.loads(card.read_text("utf-8")).get("training", {}).get("cross_validation")
     if not earlier or earlier.get("folds") != table["folds"]:
         raise ValueError(f"{card} tells of no ways over {table['folds']} folds; name the card.json of a checkpoint")
-    rows = {(row["way"], row["form"], row["folds"]): row for row in [*earlier["rows"], *table["rows"]]}
+    told = [{name: value for name, value in row.items() if name != "against_first"} for row in earlier["rows"]]
+    rows = {(row["way"], row["form"], row["folds"]): row for row in [*told, *table["rows"]]}
     return {**table, "rows": list(rows.values())}
 
 

@@ -53,7 +53,8 @@ def test_rows_of_an_earlier_card_come_first_and_those_told_anew_keep_their_place
     lost = {"way": "lost", "form": "torch", "folds": "fold 0", "figures": {"auc": 0.7}}
     old = {**table["rows"][0], "figures": {"auc": 0.6}}
     card = tmp_path / "card.json"
-    card.write_text(json.dumps({"training": {"cross_validation": {"folds": 4, "rows": [lost, old]}}}))
+    compared = {**lost, "against_first": {"auc": {"difference": 0.1}}}  # to a way that is not the first one here
+    card.write_text(json.dumps({"training": {"cross_validation": {"folds": 4, "rows": [compared, old]}}}))
     assert with_earlier(table, card)["rows"] == [lost, *table["rows"]]
     card.write_text(json.dumps({"training": {"cross_validation": {"folds": 4, "rows": [old, lost]}}}))
     assert with_earlier(table, card)["rows"] == [table["rows"][0], lost, *table["rows"][1:]]
