@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from screening.whole_files import write_json_whole
 from training.data.manifest import DatasetError, Example, read_dataset
 from training.learning.recipe import Recipe
 from training.measuring.bootstrap import group_weights, order_measures, paired_differences
@@ -134,7 +135,7 @@ def main() -> None:
             table = with_earlier(table, given.earlier)
     except (DatasetError, ValueError, OSError) as error:
         sys.exit(f"The ways cannot be compared: {error}")
-    given.out.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
+    write_json_whole(given.out, table)
     for row in table["rows"]:
         figures = "  ".join(f"{name} {value:.3f}" for name, value in row["figures"].items())
         sys.stdout.write(f"{row['folds']:20} {row['way']:32} {figures}\n")

@@ -7,11 +7,11 @@ where it stood, a finished one is left alone. Once all are there, the pooled fig
 
 import argparse
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from screening.whole_files import write_json_whole
 from training.data.manifest import DatasetError, Example, read_dataset
 from training.data.pictures import square_renditions
 from training.data.splits import fold_parts
@@ -27,7 +27,6 @@ from training.release.evidence import Evidence
 from training.release.forms import FORMS, save_forms, typical_indices
 from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled, released_calibration
 from training.train import add_device_options, chosen_recipe, device_from, say_on_terminal, train_by_recipe
-from training.whole_files import write_text_whole
 
 NOT_DEPLOYED = "torch"
 """Under this name the outputs of networks are kept that have no deployed form: teachers and the original recipe."""
@@ -109,7 +108,7 @@ def main() -> None:
         report = {form: summary(recipe, given.out, examples, form) for form in forms_of(recipe)}
     except (DatasetError, ValueError, OSError) as error:
         sys.exit(f"The recipe cannot be cross-validated: {error}")
-    write_text_whole(given.out / "out-of-fold.json", json.dumps(report, indent=1) + "\n")
+    write_json_whole(given.out / "out-of-fold.json", report)
     for form, figures in report.items():
         sys.stdout.write(as_line(form, figures) + "\n")
 

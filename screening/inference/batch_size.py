@@ -13,6 +13,7 @@ import numpy as np
 import structlog
 
 from screening.inference.engine import Engine, EngineError, OutOfDeviceMemory
+from screening.whole_files import write_json_whole
 
 log = structlog.get_logger()
 
@@ -65,9 +66,7 @@ def batch_size_of(engine: Engine, kept: Path) -> int:
     if device not in sizes:
         sizes[device] = measure_batch_size(engine)
         try:
-            partial = kept.with_suffix(".partial")
-            partial.write_text(json.dumps(sizes, indent=1) + "\n", "utf-8")
-            partial.replace(kept)
+            write_json_whole(kept, sizes)
         except OSError as error:
             log.warning("batch size is not kept and will be measured again", file=str(kept), error=str(error))
     return sizes[device]

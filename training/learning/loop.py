@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from screening.whole_files import whole_file, write_json_whole
 from training.learning.augment import augment, lay_over
 from training.learning.devices import Device
 from training.learning.distil import Teacher
@@ -29,7 +30,6 @@ from training.learning.objective import Trainee, parameter_groups, still_visible
 from training.learning.recipe import Recipe
 from training.learning.selection import selected, specificity_score
 from training.measuring.figures import average_precision, roc_auc, specificity_at
-from training.whole_files import whole_file, write_text_whole
 
 
 def train(
@@ -84,7 +84,7 @@ def train(
             "history": history,
         }
         write_whole(state, out / "state.pt")
-        write_text_whole(out / "history.json", json.dumps(history, indent=1) + "\n")
+        write_json_whole(out / "history.json", history)
     return selected(history)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from screening.radiographs.rendition import RenditionSpec
+from screening.whole_files import write_json_whole
 from training.learning.augment import Augmentation
-from training.whole_files import write_text_whole
 
 Network = Literal["resnet18", "resnet18-deep-head", "lite0"]
 Init = Literal["random", "imagenet", "pretrained", "file", "distil", "before"]
@@ -160,4 +160,4 @@ class Recipe:
             raise ValueError(f"{path}: {error}") from error
 
     def write(self, path: Path) -> None:
-        write_text_whole(path, json.dumps(self.as_dict(), indent=1) + "\n")
+        write_json_whole(path, self.as_dict())

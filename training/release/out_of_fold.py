@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from screening.whole_files import whole_file
 from training.data.manifest import Example
 from training.measuring.calibration import Calibration, fit_calibration
-from training.whole_files import whole_file
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """Files that a kill cannot leave half written."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 @contextmanager
@@ -18,7 +19,8 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     partial.replace(path)
 
 
-def write_text_whole(path: Path, text: str) -> None:
-    """Replace the text of `path` at once, in UTF-8."""
+def write_json_whole(path: Path, value: Any) -> None:
+    """Replace what `path` holds at once by this value as JSON, indented, in UTF-8."""
+    text = json.dumps(value, indent=1) + "\n"
     with whole_file(path) as stream:
         stream.write(text.encode("utf-8"))
