@@ -51,8 +51,8 @@ class Bench:
     def add(self, name: str, word: str, value: float, unit: str = "images/s") -> None:
         self.measures.setdefault(name, Measure(name, word, unit)).values.append(value)
 
-    def leave_out(self, name: str, word: str, why: str) -> None:
-        self.measures[name] = Measure(name, word, left_out=why)
+    def leave_out(self, name: str, word: str, why: str, unit: str = "images/s") -> None:
+        self.measures[name] = Measure(name, word, unit, left_out=why)
 
 
 def ratios(forms: Sequence[str]) -> list[Ratio]:
@@ -86,7 +86,7 @@ def run_bench(plan: Plan, say: Say) -> Bench:
                 folder = work / f"{SERVERS}-{form}-{number}"
                 _on_servers(bench, form, folder, checkpoint_dir, say)
             latencies += _urgent(plan, work / f"urgent-{number}", checkpoint_dir, say)
-        _tell_latencies(bench, latencies)
+        tell_latencies(bench, latencies)
     return bench
 
 
@@ -158,14 +158,15 @@ def _urgent(plan: Plan, folder: Path, checkpoint_dir: Path, say: Say) -> list[fl
         return urgent_latencies(installed, plan.pictures, urgent)
 
 
-def _tell_latencies(bench: Bench, latencies: list[float]) -> None:
+def tell_latencies(bench: Bench, latencies: list[float]) -> None:
+    """The urgent scans' seconds of all rounds as measures; where there are none, why not."""
     form, batch = bench.plan.forms[-1], bench.plan.batch
     for share in (0.5, 0.95):
         name = f"urgent_p{round(share * 100)}"
         word = f"urgent scan during bulk work, {form}, p{round(share * 100)} of {len(latencies)}"
         found = quantile(latencies, share)
         if found is None:
-            bench.leave_out(name, word, "the bulk work was over before the first one; give it more pictures")
+            bench.leave_out(name, word, "the bulk work was over before the first one; give it more pictures", "s")
         else:
             bench.add(name, word, found, "s")
     engine = bench.measures[f"engine_{form}"].middle

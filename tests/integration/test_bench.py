@@ -24,6 +24,7 @@ def test_everything_is_measured_and_told(tmp_path: Path) -> None:
     assert all(found["measures"][name]["median"] > 0 for name in measured)
     urgent = found["measures"]["urgent_p95"]
     assert urgent["values"] or "give it more pictures" in urgent["left_out"]  # Few pictures may all go before one.
+    assert urgent["unit"] == "s"
     assert {"web", "prepare", "screen", "upkeep", "beat", "decoding child"} <= set(found["peak_mb"])
     assert [ratio["at_least"] for ratio in found["ratios"]] == [1.2, 0.9, None]
     stages = found["stages_ms"]
