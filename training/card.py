@@ -134,9 +134,10 @@ def _stage(recipe: dict[str, Any]) -> str:
     if not recipe.get("distillation"):
         return told
     teacher = recipe.get("teacher")
+    name = f"an EfficientNet-{teacher['network'].capitalize()}" if teacher else "a network"
     if teacher and not teacher["phases"]:
-        return f"{told}, without labels, towards the features of an EfficientNet-Lite0 as ImageNet left it"
-    return f"{told}, taught by an EfficientNet-Lite0 that was fine-tuned from ImageNet weights"
+        return f"{told}, without labels, towards the features of {name} as ImageNet left it"
+    return f"{told}, taught by {name} that was fine-tuned from ImageNet weights"
 
 
 def _ways(compared: dict[str, Any] | None) -> list[str]:

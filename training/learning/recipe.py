@@ -9,7 +9,7 @@ from screening.radiographs.rendition import RenditionSpec
 from screening.whole_files import write_json_whole
 from training.learning.augment import Augmentation
 
-Network = Literal["resnet18", "resnet18-deep-head", "lite0"]
+Network = Literal["resnet18", "resnet18-deep-head", "lite0", "lite2"]
 Init = Literal["random", "imagenet", "pretrained", "file", "distil", "before"]
 Selection = Literal["specificity", "recall"]
 
@@ -43,13 +43,14 @@ class Recipe:
     """Every choice of one run. A recipe with a teacher in it trains the teacher first, on the same parts."""
 
     network: Network = "resnet18"
-    """resnet18 (served), resnet18-deep-head (the head 512-512-2 of the original recipe), or lite0 (teacher)"""
+    """resnet18 (served), resnet18-deep-head (the head 512-512-2 of the original recipe), lite0 or lite2
+    (EfficientNet-Lites, teachers)"""
     init: Init = "random"
     """Where the weights begin: random; torchvision's ImageNet weights; `pretrained`, the shipped weights that know
     radiographs without a label (recipes/pretrain.json made them); a file; `distil` is random with a teacher.
     `before` is the last weights of the recipe that is trained before this one.
-    A lite0 always begins with the ImageNet weights of its package. Whatever they begin with, they follow a teacher
-    where the recipe has a `distillation`."""
+    A lite0 or lite2 always begins with the ImageNet weights of its package. Whatever they begin with, they follow a
+    teacher where the recipe has a `distillation`."""
     init_digest: str = ""
     """SHA-256 of the file that the weights begin with, filled in when the run starts."""
     rendition_side: int = 256
@@ -83,8 +84,8 @@ class Recipe:
     full side begins with."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     frozen_blocks: int = 0
-    """The stem and so many blocks (lite0 has 16, ResNet-18 8) keep the weights that they begin with; their gradients,
-    the dearest of all as their maps are the largest, are not computed."""
+    """The stem and so many blocks (lite0 has 16, lite2 21, ResNet-18 8) keep the weights that they begin with; their
+    gradients, the dearest of all as their maps are the largest, are not computed."""
     select_by: Selection = "specificity"
     """specificity: its mean over sensitivities 0.80 to 0.96; recall: at probability 0.5, as the original recipe did."""
     folds: int = 5

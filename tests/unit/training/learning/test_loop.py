@@ -15,7 +15,7 @@ from tests.unit.training.tiny import TINY, train_tiny
 from training.data.manifest import Example
 from training.learning.devices import Device
 from training.learning.distil import Teacher
-from training.learning.networks import GreyLite0, GreyResNet18
+from training.learning.networks import GreyLite, GreyResNet18
 from training.learning.objective import still_visible
 from training.learning.recipe import Distillation, Phase, Recipe
 
@@ -193,7 +193,7 @@ def test_pretraining_learns_what_imagenet_sees_and_never_a_label(phantoms: list[
     for name, examples in (("as-they-are", phantoms), ("unlike", unlike)):
         train_tiny(recipe, examples, tmp_path / name)
     taught = torch.load(tmp_path / "as-they-are" / "teacher" / "best.pt", weights_only=True)
-    imagenet = GreyLite0().state_dict()
+    imagenet = GreyLite("lite0").state_dict()
     assert all(torch.equal(taught[name], value) for name, value in imagenet.items() if "_fc" not in name)
     losses = [record["loss"] for record in json.loads((tmp_path / "as-they-are" / "history.json").read_text())]
     assert losses[-1] < losses[0]
@@ -226,7 +226,7 @@ def test_what_a_recipe_begins_with_may_have_a_teacher_of_its_own(phantoms: list[
     train_tiny(
         dataclasses.replace(follows, init="before", before=features, teacher=teacher), phantoms, tmp_path / "run"
     )
-    imagenet = GreyLite0().state_dict()["net._blocks.15._project_conv.weight"]
+    imagenet = GreyLite("lite0").state_dict()["net._blocks.15._project_conv.weight"]
     for folder, as_imagenet_left_it in (("before/teacher", True), ("teacher", False)):
         weights = torch.load(tmp_path / "run" / folder / "best.pt", weights_only=True)
         assert torch.equal(weights["net._blocks.15._project_conv.weight"], imagenet) is as_imagenet_left_it
@@ -235,7 +235,7 @@ def test_what_a_recipe_begins_with_may_have_a_teacher_of_its_own(phantoms: list[
 def test_maps_average_to_the_logit() -> None:
     pytest.importorskip("efficientnet_lite_pytorch", reason="the training extra is not installed")
     pictures = torch.rand(2, 1, 96, 96) * 255
-    for network in (GreyResNet18(44.0, 59.0), GreyLite0(pretrained=False)):
+    for network in (GreyResNet18(44.0, 59.0), GreyLite("lite0", pretrained=False)):
         with torch.inference_mode():
             stages = network.eval().stages(pictures)
         assert stages.maps.shape == (2, 3, 3)
