@@ -110,7 +110,7 @@ def _recipe(training: dict[str, Any]) -> list[str]:
     recipe = training.get("recipe")
     if not recipe:
         return []
-    stages = [recipe["before"], recipe] if recipe.get("before") else [recipe]
+    stages = _stages(recipe)
     begins = _BEGINS.get(stages[0].get("init"), "random weights")
     frozen = f" The stem and the first {n} of 8 blocks stay as they were." if (n := recipe.get("frozen_blocks")) else ""
     lines = [
@@ -126,6 +126,11 @@ def _recipe(training: dict[str, Any]) -> list[str]:
             f"cross-validation each network's epoch is selected by {_SELECTED_BY}."
         )
     return lines
+
+
+def _stages(recipe: dict[str, Any]) -> list[dict[str, Any]]:
+    """The recipe after all that are trained before it."""
+    return [*(_stages(recipe["before"]) if recipe.get("before") else ()), recipe]
 
 
 def _stage(recipe: dict[str, Any]) -> str:

@@ -85,7 +85,7 @@ def chosen_recipe(path: Path | None, init: str | None) -> tuple[Recipe, Path | N
     recipe = Recipe.read(path or RECIPES / usual)
     if init == "pretrained" or (init is None and recipe.init == "pretrained"):
         return _begun_with(PRETRAINED, "pretrained", recipe), PRETRAINED
-    if init in (None, (recipe.before or recipe).init):
+    if init in (None, recipe.first.init):
         return recipe, None
     if init in ("random", "imagenet", "distil"):
         return dataclasses.replace(recipe, init=init, before=None), None

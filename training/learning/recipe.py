@@ -113,6 +113,11 @@ class Recipe:
     def epochs(self) -> int:
         return sum(phase.epochs for phase in self.phases)
 
+    @property
+    def first(self) -> "Recipe":
+        """What is trained before all else: the recipe itself if it has none before it."""
+        return self.before.first if self.before else self
+
     def phase_of(self, epoch: int) -> Phase:
         for phase in self.phases:
             if epoch < phase.epochs:

@@ -108,6 +108,20 @@ def test_what_the_weights_began_with_is_told(full: Bundle) -> None:
     assert "The stem and the first 4 of 8 blocks stay as they were." in page
 
 
+def test_every_stage_of_training_is_told_with_what_it_learnt_from(full: Bundle) -> None:
+    training = full.card["training"]
+    alone = {**training["recipe"], "distillation": {}, "teacher": None}
+    follows = {**alone, "distillation": {"features": 1.0}}
+    first, second = ({**follows, "teacher": {"network": name, "phases": []}} for name in ("lite0", "lite2"))
+    staged = {**alone, "init": "before", "before": {**second, "init": "before", "before": {**first, "init": "distil"}}}
+    page = model_card(dataclasses.replace(full, card={**full.card, "training": {**training, "recipe": staged}}))
+    stages = ", then ".join(
+        f"3 epochs at 64 px, without labels, towards the features of an EfficientNet-{name} as ImageNet left it"
+        for name in ("Lite0", "Lite2")
+    )
+    assert f"ResNet-18 from random weights: {stages}, then 3 epochs at 64 px." in page
+
+
 def test_ways_are_compared_on_the_same_scans(full: Bundle) -> None:
     page = model_card(full)
     one, five = page.index("### Fold 1"), page.index("### All five, out of fold")
