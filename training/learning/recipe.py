@@ -9,7 +9,10 @@ from screening.radiographs.rendition import RenditionSpec
 from screening.whole_files import write_json_whole
 from training.learning.augment import Augmentation
 
-Network = Literal["resnet18", "resnet18-deep-head", "lite0", "lite2"]
+Lite = Literal["lite0", "lite2"]
+"""The EfficientNet-Lites that may teach, by the names that their packages have, too."""
+LITES: tuple[str, ...] = get_args(Lite)
+Network = Literal["resnet18", "resnet18-deep-head", Lite]
 Init = Literal["random", "imagenet", "pretrained", "file", "distil", "before"]
 Selection = Literal["specificity", "recall"]
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from training.data.phantoms import make_phantom
 from training.learning.distil import on_cells_of
-from training.learning.networks import LITES, GreyLite, GreyResNet18, Stages, cells_of, first_cell_centre
+from training.learning.networks import GreyLite, GreyResNet18, Stages, cells_of, first_cell_centre
+from training.learning.recipe import LITES
 
 
 @pytest.fixture(scope="module")
