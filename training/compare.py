@@ -3,7 +3,7 @@
 Each folder is one of training.cross_validate. A way stands in the table with its first finished fold, so that all are
 compared on the same scans, and once more with all folds together where they are finished. The first way named is the
 baseline: every other one is told with its difference to it, by bootstrap over groups, on the same scans. --earlier
-puts the rows of a released card's table before them: ways whose outputs are gone.
+puts the rows of a released card's table behind that baseline, before the other ways: their outputs may be gone.
 """
 
 import argparse
@@ -69,8 +69,9 @@ def compare(ways: Sequence[Way], examples: Sequence[Example], fold: int = 0) -> 
 
 
 def with_earlier(table: dict[str, Any], card: Path) -> dict[str, Any]:
-    """The table with the rows of an earlier card first, each as it was told there, without its difference to the first
-    way of that table. A way of both is told anew, in the place that it had.
+    """The table with the rows of an earlier card behind its first way, which all are compared with. Each is as it was
+    told there, without its difference to the first way of that table. A way of both is told anew, in the place that it
+    had.
 
     Raises ValueError for a card without such a table, and for one of another number of folds.
     """
@@ -79,7 +80,8 @@ def with_earlier(table: dict[str, Any], card: Path) -> dict[str, Any]:
         raise ValueError(f"{card} tells of no ways over {table['folds']} folds; name the card.json of a checkpoint")
     told = [{name: value for name, value in row.items() if name != "against_first"} for row in earlier["rows"]]
     rows = {(row["way"], row["form"], row["folds"]): row for row in [*told, *table["rows"]]}
-    return {**table, "rows": list(rows.values())}
+    first = table["rows"][0]["way"]
+    return {**table, "rows": sorted(rows.values(), key=lambda row: bool(row["way"] != first))}
 
 
 def _recipe_of(way: Way) -> Recipe:

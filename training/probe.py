@@ -25,8 +25,9 @@ from training.data.manifest import DatasetError, Example, read_dataset
 from training.data.splits import fold_parts
 from training.learning.devices import Device
 from training.learning.distil import Onlooker
-from training.learning.initial import Backbone, build_network
+from training.learning.initial import build_network
 from training.learning.material import in_batches, judged_pictures
+from training.learning.networks import Backbone
 from training.learning.recipe import LITES, Recipe
 from training.release.out_of_fold import OutOfFold, outputs_path
 from training.train import add_device_options, device_from, say_on_terminal

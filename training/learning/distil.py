@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.learning.devices import Device, choose_device
-from training.learning.initial import Backbone, trained_network
-from training.learning.networks import Stages, first_cell_centre
+from training.learning.initial import trained_network
+from training.learning.networks import Backbone, Stages
 from training.learning.recipe import Recipe
 
 
@@ -50,7 +50,7 @@ class Teacher:
         return cls(networks, device)
 
     @torch.no_grad()
-    def stages(self, pictures: Tensor, side: int, student: nn.Module) -> Stages:
+    def stages(self, pictures: Tensor, side: int, student: Backbone) -> Stages:
         """What the teacher computes of pictures (n, 1, own side, own side), on the cells of a student that sees the
         same pictures at `side` pixels."""
         ratio = pictures.shape[-1] / side
@@ -66,13 +66,13 @@ class Teacher:
         )
 
 
-def on_cells_of(student: nn.Module, side: int, said: Stages, teacher: nn.Module, ratio: float) -> Stages:
+def on_cells_of(student: Backbone, side: int, said: Stages, teacher: Backbone, ratio: float) -> Stages:
     """A teacher's maps resampled onto a student's cells. Networks centre their cells on different pixels, by up to a
     whole cell: without this the student would learn at each place what belongs beside it."""
 
     def moved(maps: Tensor, stride: int) -> Tensor:
-        cells = torch.arange(side // stride, device=maps.device) * stride + first_cell_centre(student, stride)
-        place = (cells * ratio - first_cell_centre(teacher, stride)) / stride
+        cells = torch.arange(side // stride, device=maps.device) * stride + student.first_cells[stride]
+        place = (cells * ratio - teacher.first_cells[stride]) / stride
         place = 2 * place / max(1, maps.shape[-1] - 1) - 1
         grid = torch.stack(torch.meshgrid(place, place, indexing="xy"), -1)
         grid = grid.expand(len(maps), -1, -1, -1)

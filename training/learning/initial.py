@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
 from screening.inference.torch_engine import read_state_dict
-from training.learning.networks import GreyLite, GreyResNet18, GreyResNet18DeepHead
+from training.learning.networks import Backbone, GreyLite, GreyResNet18, GreyResNet18DeepHead
 from training.learning.recipe import LITES, Recipe
 
 GREY_MEAN, GREY_STD = 44.0, 59.0
@@ -15,8 +15,6 @@ GREY_MEAN, GREY_STD = 44.0, 59.0
 
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained.safetensors"
 """Of recipes/pretrain.json: what ImageNet's filters see in radiographs, for one grey channel, without a last layer."""
-
-Backbone = GreyResNet18 | GreyLite
 
 
 def build_network(recipe: Recipe, init_file: Path | None = None) -> Backbone:

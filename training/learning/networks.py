@@ -5,8 +5,10 @@ trained and what is exported cannot differ in normalisation.
 """
 
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -31,15 +33,6 @@ class Stages(NamedTuple):
     """(n,)"""
 
 
-def first_cell_centre(network: nn.Module, stride: int) -> int:
-    """The pixel that the first cell of a map at this stride looks at; the next ones follow at the stride.
-
-    torchvision pads by half a filter on both sides, so that cells are centred on 0, s, 2s and so on, and a ResNet that
-    begins with random filters learns to look there. For EfficientNet-Lites see `GreyLite.first_cells`.
-    """
-    return network.first_cells[stride] if isinstance(network, GreyLite) else 0
-
-
 def gradients_unless(frozen: bool) -> AbstractContextManager[object]:
     """Where weights stay as they are, nothing needs to be kept for gradients."""
     return torch.no_grad() if frozen else nullcontext()
@@ -54,6 +47,9 @@ class GreyResNet18(ResNet):
     """torchvision's ResNet-18 with one input channel and one output; state dict names are torchvision's."""
 
     middle_channels, last_channels = 256, 512
+    first_cells: Mapping[int, int] = MappingProxyType({16: 0, 32: 0})
+    """By stride of a map, the pixel that its first cell looks at; the next ones follow at the stride. torchvision pads
+    by half a filter on both sides, so that filters are centred there, and random ones learn to look there."""
     _last_block_at_stride_16 = 5
 
     def __init__(self, mean: float, std: float, frozen_blocks: int = 0) -> None:
@@ -128,7 +124,7 @@ class GreyLite(nn.Module):
         self.middle_channels: int = net._blocks[self._last_block_at_stride_16]._bn2.num_features
         taught_at: int = net._global_params.image_size
         self.first_cells = {s: (taught_at - 1 - (math.ceil(taught_at / s) - 1) * s) // 2 for s in (16, 32)}
-        """By stride. ImageNet was shown flipped as often as not, so that the middle cell looks at the middle
+        """As of `GreyResNet18`. ImageNet was shown flipped as often as not, so that the middle cell looks at the middle
         of a picture of the side that was taught at, wherever padding centres its filters. What a radiograph and its
         flip agree on at 320 px says 10 and 19 of lite0 (here 7 and 15; its padding says 15 and 31) and -2 and -3 of
         lite2 (here 1 and 1; its padding says 3 and 3)."""
@@ -160,14 +156,17 @@ def _imagenet_file(size: str) -> str:
     return path
 
 
+Backbone = GreyResNet18 | GreyLite
+
+
 class BoxHeads(nn.Module):
     """Where is the fracture, asked at two strides: makes the features look at bones, and is dropped at export."""
 
-    def __init__(self, backbone: GreyResNet18 | GreyLite) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.middle = nn.Conv2d(backbone.middle_channels, 1, 1)
         self.last = nn.Conv2d(backbone.last_channels, 1, 1)
-        self._first_cells = {stride: first_cell_centre(backbone, stride) for stride in (16, 32)}
+        self._first_cells = backbone.first_cells
         for head in (self.middle, self.last):
             nn.init.constant_(head.bias, -4.0)  # most cells hold no fracture
 

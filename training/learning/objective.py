@@ -5,8 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.learning.distil import FeatureMatch, Teacher
-from training.learning.initial import Backbone
-from training.learning.networks import BoxHeads, Stages
+from training.learning.networks import Backbone, BoxHeads, Stages
 from training.learning.recipe import Recipe
 
 

@@ -82,6 +82,7 @@ class Recipe:
     """The share of batches in which pictures are laid over each other in pairs, in random proportion."""
     distillation: Distillation | None = None
     teacher: "Recipe | None" = None
+    """In a file, `teacher` and `before` may be the name of another one in its folder; what is stored is whole."""
     before: "Recipe | None" = None
     """Trained first, on the same parts and under the same teacher: small inputs, say, whose weights a slow stage at the
     full side begins with."""
@@ -142,8 +143,11 @@ class Recipe:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Recipe":
-        """Raises ValueError for a name that is not a choice of a recipe."""
+    def _from_dict(cls, values: dict[str, Any], path: Path, within: tuple[Path, ...]) -> "Recipe":
+        """What the file says; `within` are the files that named it, each the next one.
+
+        Raises ValueError for a name that is not a choice of a recipe.
+        """
         try:
             values = dict(values)
             if "phases" in values:
@@ -152,8 +156,11 @@ class Recipe:
                 if values.get(name) is not None:
                     values[name] = kind(**values[name])
             for name in ("teacher", "before"):
-                if values.get(name) is not None:
-                    values[name] = cls.from_dict(values[name])
+                stage = values.get(name)
+                if isinstance(stage, str):
+                    values[name] = cls._read(path.parent / stage, (*within, path))
+                elif stage is not None:
+                    values[name] = cls._from_dict(stage, path, within)
             return cls(**values)
         except TypeError as error:
             raise ValueError(
@@ -162,9 +169,15 @@ class Recipe:
 
     @classmethod
     def read(cls, path: Path) -> "Recipe":
-        """Raises ValueError naming the file when it is not a recipe."""
+        """Raises ValueError naming the file when it, or one that it names, is not a recipe."""
+        return cls._read(path, ())
+
+    @classmethod
+    def _read(cls, path: Path, within: tuple[Path, ...]) -> "Recipe":
         try:
-            return cls.from_dict(json.loads(path.read_text("utf-8")))
+            if path in within:
+                raise ValueError("it names itself, at once or by way of another; a recipe is what comes before it, too")
+            return cls._from_dict(json.loads(path.read_text("utf-8")), path, within)
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
 

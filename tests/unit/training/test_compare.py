@@ -46,18 +46,21 @@ def test_ways_are_compared_on_one_fold_and_over_all_that_are_finished(phantoms: 
     assert against["interval_95"][0] > 0
 
 
-def test_rows_of_an_earlier_card_come_first_and_those_told_anew_keep_their_place(
+def test_rows_of_an_earlier_card_stand_behind_the_baseline_and_those_told_anew_keep_their_place(
     phantoms: list[Example], tmp_path: Path
 ) -> None:
-    table = compare([Way("good", keep(tmp_path / "good", phantoms, range(4), 4.0), "fp32")], phantoms)
+    base = Way("base", keep(tmp_path / "base", phantoms, range(4), 0.0), "fp32")
+    good = Way("good", keep(tmp_path / "good", phantoms, range(4), 4.0), "fp32")
+    table = compare([base, good], phantoms)
+    base_on_one, good_on_one, base_on_all, good_on_all = table["rows"]
     lost = {"way": "lost", "form": "torch", "folds": "fold 0", "figures": {"auc": 0.7}}
-    old = {**table["rows"][0], "figures": {"auc": 0.6}}
+    old = {**good_on_one, "figures": {"auc": 0.6}}
     card = tmp_path / "card.json"
     compared = {**lost, "against_first": {"auc": {"difference": 0.1}}}  # to a way that is not the first one here
     card.write_text(json.dumps({"training": {"cross_validation": {"folds": 4, "rows": [compared, old]}}}))
-    assert with_earlier(table, card)["rows"] == [lost, *table["rows"]]
+    assert with_earlier(table, card)["rows"] == [base_on_one, base_on_all, lost, good_on_one, good_on_all]
     card.write_text(json.dumps({"training": {"cross_validation": {"folds": 4, "rows": [old, lost]}}}))
-    assert with_earlier(table, card)["rows"] == [table["rows"][0], lost, *table["rows"][1:]]
+    assert with_earlier(table, card)["rows"] == [base_on_one, base_on_all, good_on_one, lost, good_on_all]
     card.write_text(json.dumps({"training": {"cross_validation": {"folds": 5, "rows": [lost]}}}))
     with pytest.raises(ValueError, match="no ways over 4 folds"):
         with_earlier(table, card)

@@ -5,26 +5,23 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from training.data.phantoms import make_phantom
 from training.learning.distil import on_cells_of
-from training.learning.networks import GreyLite, GreyResNet18, Stages, cells_of, first_cell_centre
+from training.learning.networks import Backbone, GreyLite, GreyResNet18, Stages, cells_of
 from training.learning.recipe import LITES
 
 
 @pytest.fixture(scope="module")
-def networks() -> dict[str, nn.Module]:
+def networks() -> dict[str, Backbone]:
     pytest.importorskip("efficientnet_lite_pytorch", reason="the training extra is not installed")
     return {"resnet18": GreyResNet18(44.0, 59.0), **{name: GreyLite(name) for name in LITES}}
 
 
 @pytest.mark.parametrize("stride", [16, 32])
 @pytest.mark.parametrize("name", ["resnet18", *LITES])
-def test_a_box_belongs_to_the_cell_that_is_centred_on_it(
-    networks: dict[str, nn.Module], name: str, stride: int
-) -> None:
-    first = first_cell_centre(networks[name], stride)
+def test_a_box_belongs_to_the_cell_that_is_centred_on_it(networks: dict[str, Backbone], name: str, stride: int) -> None:
+    first = networks[name].first_cells[stride]
     for cell in range(1, 128 // stride - 1):
         centre = first + cell * stride
         masks = torch.zeros(1, 1, 32, 32)
@@ -35,14 +32,14 @@ def test_a_box_belongs_to_the_cell_that_is_centred_on_it(
 @pytest.mark.parametrize("ratio", [1.0, 1.5])
 @pytest.mark.parametrize("name", ["resnet18", *LITES])
 def test_a_teacher_tells_each_cell_of_the_student_what_lies_there(
-    networks: dict[str, nn.Module], name: str, ratio: float
+    networks: dict[str, Backbone], name: str, ratio: float
 ) -> None:
     """A teacher whose maps hold the pixel that each of its cells is centred on, in the student's pixels."""
     side, teacher = 128, networks[name]
 
     def places(stride: int) -> torch.Tensor:
         cells = torch.arange(round(side * ratio) // stride)
-        across = (cells * stride + first_cell_centre(teacher, stride)) / ratio
+        across = (cells * stride + teacher.first_cells[stride]) / ratio
         return across.expand(1, 1, len(cells), -1).float()
 
     said = Stages(places(16), places(32), places(32)[:, 0], torch.zeros(1))
@@ -55,7 +52,7 @@ def test_a_teacher_tells_each_cell_of_the_student_what_lies_there(
 
 
 @pytest.mark.parametrize("name", LITES)
-def test_cells_look_where_they_are_said_to_lie(networks: dict[str, nn.Module], name: str) -> None:
+def test_cells_look_where_they_are_said_to_lie(networks: dict[str, Backbone], name: str) -> None:
     """Read from the ImageNet weights: the maps of pictures agree with those of their flips best after a shift by twice
     as much as the middle cell looks beside the middle."""
     squares = np.stack([make_phantom(seed, seed % 2 == 0, 320, 320).picture for seed in range(8)])
@@ -66,7 +63,7 @@ def test_cells_look_where_they_are_said_to_lie(networks: dict[str, nn.Module], n
         moves = np.arange(-1.5, 1.51, 0.125)
         move = max(moves, key=lambda move: agreement(maps, others.flip(-1), move))
         looks_at = (stride - 1 - move * stride) / 2
-        assert looks_at == pytest.approx(first_cell_centre(networks[name], stride), abs=stride / 4)
+        assert looks_at == pytest.approx(networks[name].first_cells[stride], abs=stride / 4)
 
 
 def agreement(maps: torch.Tensor, others: torch.Tensor, move: float) -> float:

@@ -31,6 +31,10 @@ def test_a_shipped_recipe_is_read_and_stored_whole(path: Path, tmp_path: Path) -
         ({"init": "before"}, "need each other"),
         ({"before": {}}, "need each other"),
         ({"phases": [{"epochs": 1, "size": 64}]}, "size"),
+        ({"before": 5}, "not understood"),
+        ({"teacher": "absent.json"}, "absent.json"),
+        ({"teacher": "recipe.json"}, "names itself"),
+        ({"init": "before", "before": {"teacher": "recipe.json"}}, "names itself"),
     ],
 )
 def test_an_unknown_choice_is_refused_by_name(values: dict[str, object], complaint: str, tmp_path: Path) -> None:
@@ -48,9 +52,18 @@ def test_a_teacher_is_trained_on_the_parts_of_its_student() -> None:
     assert all(getattr(teacher, name) == getattr(student, name) for name in parts)
 
 
-def test_the_shipped_student_begins_with_the_shipped_pretraining() -> None:
-    student, pretraining = (Recipe.read(RECIPES / f"{name}.json") for name in ("student", "pretrain"))
-    assert student.before == student.on_same_parts(pretraining)
+def test_a_recipe_may_name_the_files_of_its_teacher_and_of_what_comes_before(tmp_path: Path) -> None:
+    student, teacher, pretraining = (
+        Recipe.read(RECIPES / f"{name}.json") for name in ("student", "teacher", "pretrain")
+    )
+    assert (student.teacher, student.before) == (teacher, pretraining)
+    assert (student.first.network, student.first.init) == ("resnet18", "distil")
+    (tmp_path / "far").mkdir()
+    Recipe(seed=7).write(tmp_path / "far" / "last.json")
+    (tmp_path / "far" / "middle.json").write_text(json.dumps({"teacher": "last.json", "seed": 6}))
+    (tmp_path / "first.json").write_text(json.dumps({"teacher": {"teacher": "far/middle.json"}}))
+    read = Recipe.read(tmp_path / "first.json")
+    assert read == Recipe(teacher=Recipe(teacher=Recipe(seed=6, teacher=Recipe(seed=7))))
 
 
 def test_the_shipped_weights_take_the_place_of_the_pretraining(tmp_path: Path) -> None:
