@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Live, Watched
 from tests.browser.pages import STICKS_OUT
-from tests.browser.test_worklist import screened
+from tests.browser.portal import screened
 
 
 def test_the_slider_puts_another_threshold_in_force_with_a_reason(live: Live, watched: Watched) -> None:

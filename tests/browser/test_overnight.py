@@ -8,7 +8,7 @@ from screening import checkpoints
 from screening.clock import utc_now
 from screening.rescreening.candidates import nominate, withdraw
 from tests.browser.conftest import Live, Watched
-from tests.browser.test_portal import PATIENCE_MS, upload
+from tests.browser.portal import PATIENCE_MS, upload
 from tests.bundles import make_random_bundle
 from tests.installation import phantom_png, wait_until
 

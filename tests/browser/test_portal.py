@@ -1,43 +1,16 @@
 """The portal as people use it: sign in, drop files, watch, read; without a console error or a foreign request."""
 
-import base64
 import json
 import zipfile
 from io import BytesIO
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Live, Watched
+from tests.browser.portal import PATIENCE_MS, drop, upload
 from tests.installation import phantom_png
 
-PATIENCE_MS = 90_000
 HOSTILE = '<img src=x onerror="document.title=1">\u202egnp.png'
-
-DROP = """
-([files, names]) => {
-  const transfer = new DataTransfer();
-  files.forEach((encoded, index) => {
-    const bytes = Uint8Array.from(atob(encoded), (sign) => sign.charCodeAt(0));
-    transfer.items.add(new File([bytes], names[index]));
-  });
-  document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
-}
-"""
-
-
-def drop(page: Page, files: dict[str, bytes]) -> None:
-    """Drop files onto the upload page, as the browser does when a person lets go of them."""
-    page.evaluate(DROP, [[base64.b64encode(data).decode() for data in files.values()], list(files)])
-
-
-def upload(page: Page, live: Live, files: dict[str, bytes], name: str) -> None:
-    """Drop files, start, and wait for the page to have submitted the run."""
-    page.goto(f"{live.url}/runs/new")
-    page.fill("#name", name)
-    drop(page, files)
-    expect(page.locator("#start")).to_be_enabled()
-    page.click("#start")
-    expect(page.locator("#open")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_from_dropping_files_to_reading_the_worklist(live: Live, watched: Watched) -> None:

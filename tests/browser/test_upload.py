@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Live, Watched
-from tests.browser.test_portal import DROP, PATIENCE_MS
+from tests.browser.portal import DROP, PATIENCE_MS
 from tests.installation import phantom_png
 
 REAL_FILES = 300

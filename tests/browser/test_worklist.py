@@ -11,18 +11,7 @@ from screening.clock import utc_now
 from screening.database.review_tables import Hold, Review
 from tests.browser.conftest import Live, Watched
 from tests.browser.pages import STICKS_OUT
-from tests.browser.test_portal import PATIENCE_MS, upload
-from tests.installation import phantom_png
-
-
-def screened(live: Live, watched: Watched, name: str, first: int, count: int = 5) -> str:
-    """Upload and screen phantoms under the name; the number of their run."""
-    page = watched.page
-    files = {f"{name}/IMG_{n}.png": phantom_png(first + n) for n in range(count)}
-    upload(page, live, {**files, f"{name}/broken.png": phantom_png(first)[:900]}, name)
-    page.click("#open")
-    expect(page.locator("#status")).to_have_attribute("data-state", "complete", timeout=PATIENCE_MS)
-    return page.url.rsplit("/", 1)[1]
+from tests.browser.portal import screened
 
 
 def test_filters_stand_in_the_address_and_go_with_the_reader(live: Live, watched: Watched) -> None:

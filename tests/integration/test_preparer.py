@@ -9,7 +9,7 @@ import worker.prepare
 from screening.inference.bundle import Bundle
 from screening.radiographs.decoder import Decoder
 from tests.installation import installation, phantom_png
-from tests.integration.test_screener import prepare_all
+from tests.integration.workers_within import prepare_all
 from worker.prepare import group_size
 
 

@@ -1,7 +1,7 @@
 """The screen worker's inside, in this process: failing engines, storage that is away, refused checkpoints."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,35 +16,16 @@ import worker.engines
 import worker.screen
 from screening.database.tables import Job, Prediction
 from screening.inference.bundle import Bundle, BundleError
-from screening.inference.engine import NotFiniteError, OutOfDeviceMemory, Precision, Predictions
-from screening.inference.selfcheck import SelfCheck
+from screening.inference.engine import NotFiniteError, OutOfDeviceMemory
 from screening.ledger.recording import record_batch
 from screening.ledger.sweeping import sweep
 from screening.radiographs.limits import DecodeLimits
 from screening.radiographs.rendition_file import load_rendition
 from screening.storage import Storage, StorageError, rendition_key
 from tests.installation import Installation, installation, phantom_png, wait_until
+from tests.integration.workers_within import prepare_all, screen_all, screener_with
 from worker.prepare import Preparer
 from worker.screen import Screener
-
-
-class BrightnessEngine:
-    """A working engine without a network: the mean brightness is the probability. `trouble` may raise."""
-
-    name = "brightness"
-    device = "test"
-    precision: Precision = "fp32"
-
-    def __init__(self, side: int, trouble: Callable[[NDArray[np.uint8]], None]) -> None:
-        self.side = side
-        self._trouble = trouble
-        self.batches: list[int] = []
-
-    def predict(self, batch: NDArray[np.uint8]) -> Predictions:
-        self.batches.append(len(batch))
-        self._trouble(batch)
-        means = batch.reshape(len(batch), -1).mean(axis=1) / 255
-        return Predictions(means.astype(np.float32), np.zeros((len(batch), 2, 2), np.float32))
 
 
 @pytest.fixture
@@ -57,28 +38,6 @@ def prepared(tmp_path: Path, sqlite_url: str, redis_url: str, random_bundle: Bun
         made.submit(run)
         prepare_all(made)
         yield made
-
-
-def prepare_all(made: Installation) -> None:
-    preparer = Preparer(made.system, DecodeLimits(), children=1)
-    while preparer.prepare_slice(lambda: False):
-        pass
-    preparer.close()
-
-
-def screener_with(
-    monkeypatch: pytest.MonkeyPatch, made: Installation, trouble: Callable[[NDArray[np.uint8]], None]
-) -> tuple[Screener, BrightnessEngine]:
-    engine = BrightnessEngine(64, trouble)
-    monkeypatch.setattr(worker.engines, "open_engine", lambda *_: engine)
-    monkeypatch.setattr(worker.engines, "check_against_golden", lambda *_: SelfCheck(0.0, 0.0, 1))
-    return Screener(made.system, "screen@test", 1), engine
-
-
-def screen_all(screener: Screener) -> None:
-    while screener.screen_slice(lambda: False):
-        pass
-    screener.close()
 
 
 def states(made: Installation) -> dict[str, int]:

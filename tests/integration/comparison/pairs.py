@@ -9,11 +9,10 @@ from screening.database.engine import Database
 from screening.database.review_tables import Review
 from screening.database.tables import Job, OperatingPointChange, Prediction, Scan
 from screening.runs.lifecycle import open_run
-from tests.integration.test_ledger import NOW, add_checkpoint
+from tests.integration.ledger.steps import NOW, add_checkpoint, scan_hash, scan_id
 
-
-def scan_id(number: int) -> str:
-    return f"{number:064x}"[::-1][:32]
+BEFORE = {n: n / 20 for n in range(20)}
+AFTER = {n: (19 - n) / 20 for n in range(20)} | {30: 0.9}
 
 
 def set_thresholds(session: Session, checkpoint: str, threshold: float, likely: float) -> None:
@@ -41,7 +40,7 @@ def add_predictions(
         known = set(session.scalars(select(Scan.id)))
         session.add_all(
             Scan(
-                id=scan_id(number), sha256=f"{number:064x}"[::-1], size_bytes=1, media_type="image/png",
+                id=scan_id(number), sha256=scan_hash(number), size_bytes=1, media_type="image/png",
                 file_name=f"{number}.png", received_at=received_at, body_part=body_part, modality=modality,
             )
             for number in probabilities

@@ -9,11 +9,9 @@ import pytest
 from werkzeug.serving import make_server
 
 from tests.integration.commands import Answer, screening
-from tests.integration.comparison.pairs import scan_id
-from tests.integration.comparison.test_comparison_web import AFTER, BEFORE, compared, two
+from tests.integration.comparison.pairs import AFTER, BEFORE
+from tests.integration.ledger.steps import scan_id
 from tests.integration.web.conftest import Portal
-
-__all__ = ["compared", "two"]
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from screening.comparison.summary import summarise
 from screening.comparison.words import sentences
 from screening.database.engine import Database
 from screening.errors import NotFound, Refused
-from tests.integration.comparison.pairs import add_predictions, add_review, scan_id, set_thresholds, two_checkpoints
-from tests.integration.test_ledger import NOW
+from tests.integration.comparison.pairs import add_predictions, add_review, set_thresholds, two_checkpoints
+from tests.integration.ledger.steps import NOW, scan_id
 
 SCANS = 300
 

@@ -9,33 +9,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete
 
-from screening import audit, checkpoints
+from screening import audit
 from screening.clock import utc_now
 from screening.database.tables import Prediction
-from tests.bundles import make_random_bundle
-from tests.integration.comparison.pairs import add_predictions, add_review, scan_id
+from tests.integration.comparison.pairs import AFTER, BEFORE, add_predictions, add_review
+from tests.integration.ledger.steps import scan_id
 from tests.integration.web.conftest import Portal
-from tests.integration.web.test_access import sign_in
-
-BEFORE = {n: n / 20 for n in range(20)}
-AFTER = {n: (19 - n) / 20 for n in range(20)} | {30: 0.9}
-
-
-@pytest.fixture
-def two(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """(the active checkpoint, another): both flag from 0.5, and say likely from 0.75."""
-    bundle = make_random_bundle(tmp_path_factory.mktemp("other") / "other", side=64, seed=5)
-    system = portal.system
-    other, _ = checkpoints.register(system.database, system.storage, utc_now(), bundle, "fp32", "tests")
-    with system.database.read() as session:
-        return checkpoints.active(session).id, other
-
-
-@pytest.fixture
-def compared(portal: Portal, two: tuple[str, str]) -> tuple[str, str]:
-    for checkpoint, probabilities in zip(two, (BEFORE, AFTER), strict=True):
-        add_predictions(portal.system.database, checkpoint, probabilities, received_at=utc_now(), modality="DX")
-    return two
+from tests.integration.web.signing_in import sign_in
 
 
 def test_pages_of_the_api_join_and_the_export_has_all(portal: Portal, compared: tuple[str, str]) -> None:

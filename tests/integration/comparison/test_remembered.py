@@ -15,7 +15,7 @@ from screening.comparison.remembered import KEPT_FOR, Remembered
 from screening.comparison.summary import Summary, summarise
 from screening.database.engine import Database
 from tests.integration.comparison.pairs import add_predictions, add_review, set_thresholds, two_checkpoints
-from tests.integration.test_ledger import NOW
+from tests.integration.ledger.steps import NOW
 
 SCANS = 30
 

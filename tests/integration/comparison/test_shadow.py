@@ -8,8 +8,8 @@ from screening.database.engine import Database
 from screening.database.tables import Job, Prediction, Run
 from screening.runs.progress import progress_of
 from screening.worklist import Filters, band_counts, whole_worklist, worklist_page
-from tests.integration.comparison.pairs import add_predictions, scan_id, two_checkpoints
-from tests.integration.test_ledger import NOW
+from tests.integration.comparison.pairs import add_predictions, two_checkpoints
+from tests.integration.ledger.steps import NOW, scan_id
 
 BEFORE = {1: 0.9, 2: 0.6, 3: 0.1}
 AFTER = {1: 0.1, 2: 0.95, 3: 0.45, 4: 0.99}

@@ -10,8 +10,8 @@ from screening.database.engine import Database
 from screening.database.tables import Checkpoint, Rendition, Scan
 from screening.watching.drift import Drift, watch
 from screening.watching.statistics import BINS, kolmogorov_smirnov, population_stability_index
-from tests.integration.comparison.pairs import add_predictions, scan_id, two_checkpoints
-from tests.integration.test_ledger import NOW
+from tests.integration.comparison.pairs import add_predictions, two_checkpoints
+from tests.integration.ledger.steps import NOW, scan_id
 
 MONDAY = NOW.replace(hour=0) - timedelta(days=NOW.weekday())
 

@@ -18,7 +18,7 @@ from screening.ledger.sweeping import complete_runs
 from screening.rescreening.candidates import nominate
 from screening.rescreening.firing import tick
 from screening.rescreening.schedules import Plan, add_schedule
-from tests.integration.test_ledger import add_checkpoint, add_run, prepare_all
+from tests.integration.ledger.steps import add_checkpoint, add_run, prepare_all
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

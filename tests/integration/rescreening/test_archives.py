@@ -22,7 +22,7 @@ from screening.ledger.lease import Lease
 from screening.storage import ObjectMissing, original_key
 from tests.installation import Installation, installation, phantom_png
 from tests.integration.commands import Answer, screening
-from tests.integration.test_screener import prepare_all
+from tests.integration.workers_within import prepare_all
 from worker.archives import Visitor
 
 

@@ -22,8 +22,8 @@ from screening.rescreening.schedules import (
     run_now,
 )
 from screening.runs.lifecycle import cancel_run, pause_run, resume_run
+from tests.integration.ledger.steps import add_run, prepare_all, states
 from tests.integration.rescreening.conftest import MONDAY, Night
-from tests.integration.test_ledger import add_run, prepare_all, states
 
 
 def run_of(night: Night) -> int:

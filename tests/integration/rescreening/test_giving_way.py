@@ -15,7 +15,7 @@ from screening.rescreening.opening import open_over_archive
 from screening.rescreening.selection import Selection
 from tests.bundles import make_random_bundle
 from tests.installation import installation, phantom_png
-from tests.integration.test_screener import prepare_all, screen_all, screener_with
+from tests.integration.workers_within import prepare_all, screen_all, screener_with
 
 SCANS = 40
 BATCH = 4

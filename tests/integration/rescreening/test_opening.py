@@ -14,8 +14,8 @@ from screening.ledger.recording import fail_scan
 from screening.rescreening.opening import Opened, open_over_archive
 from screening.rescreening.selection import Selection
 from screening.runs.lifecycle import pause_run, resume_run
+from tests.integration.ledger.steps import add_run, prepare_all, ready, states
 from tests.integration.rescreening.conftest import MONDAY, Night
-from tests.integration.test_ledger import add_run, prepare_all, ready, states
 
 
 def opened(night: Night, checkpoint: str = "two", most: int | None = None, **selection: object) -> Opened | None:

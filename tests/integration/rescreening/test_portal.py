@@ -12,7 +12,7 @@ from tests.installation import phantom_png
 from tests.integration.conftest import random_bundle
 from tests.integration.web.conftest import Portal, portal
 from tests.integration.web.screened import screen_everything
-from tests.integration.web.test_access import sign_in
+from tests.integration.web.signing_in import sign_in
 
 __all__ = ["portal", "random_bundle"]
 

@@ -12,10 +12,10 @@ from screening.database.engine import Database
 from screening.errors import NotFound
 from screening.reviews.holds import holder, holders, release, take
 from screening.runs.lifecycle import open_run
-from tests.integration.test_ledger import NOW, add_checkpoint
-from tests.integration.worklist.test_pages import add_screened, scan_hash
+from tests.integration.ledger.steps import NOW, add_checkpoint, scan_id
+from tests.integration.worklist.filled import add_screened
 
-SCAN, OTHER = scan_hash(1)[:32], scan_hash(2)[:32]
+SCAN, OTHER = scan_id(1), scan_id(2)
 LATER = NOW + timedelta(seconds=40)
 
 

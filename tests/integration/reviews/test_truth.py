@@ -4,7 +4,8 @@ import pytest
 
 from screening.database.engine import Database
 from screening.reviews.truth import truth_of
-from tests.integration.comparison.pairs import add_predictions, add_review, scan_id, two_checkpoints
+from tests.integration.comparison.pairs import add_predictions, add_review, two_checkpoints
+from tests.integration.ledger.steps import scan_id
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from screening.database.review_tables import Review
 from screening.errors import Conflict, NotFound, Refused
 from screening.reviews.verdicts import record, reviews_of, seen_by, withdraw
 from screening.runs.lifecycle import open_run
-from tests.integration.test_ledger import NOW, add_checkpoint
-from tests.integration.worklist.test_pages import add_rejected, add_screened, scan_hash
+from tests.integration.ledger.steps import NOW, add_checkpoint, scan_id
+from tests.integration.worklist.filled import add_rejected, add_screened
 
-FLAGGED, UNFLAGGED, UNSCREENED = (scan_hash(number)[:32] for number in (1, 2, 3))
+FLAGGED, UNFLAGGED, UNSCREENED = (scan_id(number) for number in (1, 2, 3))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from screening.radiographs.limits import ContainerLimits
 from screening.storage import StorageError
 from tests.installation import phantom_png
 from tests.integration.web.conftest import Portal
-from tests.integration.web.test_room import limited
+from tests.integration.web.limited import limited
 from worker.unpack import Unpacking
 
 

@@ -14,6 +14,8 @@ from screening.ledger.recording import Outcome, record_batch
 from screening.ledger.sweeping import complete_runs
 from screening.storage import display_key, original_key, rendition_key
 from screening.system import System
+from tests.installation import phantom_png
+from tests.integration.web.conftest import Portal
 
 
 def packed_map(level: int = 200) -> bytes:
@@ -61,3 +63,12 @@ def _screen_batch(system: System, now: datetime, probabilities: dict[str, float]
         )
         complete_runs(session, now)
         return batch.lane
+
+
+def screened_run(portal: Portal, probabilities: dict[str, float]) -> int:
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, *((name, phantom_png(seed)) for seed, name in enumerate(probabilities)))
+    api.post(f"/api/v1/runs/{run}/submit")
+    screen_everything(portal.system, probabilities)
+    return run

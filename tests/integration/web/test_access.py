@@ -4,11 +4,11 @@ import re
 from datetime import timedelta
 
 import pytest
-from flask.testing import FlaskClient
 
 from screening.accounts import add_user, issue_sign_in_link, issue_token
 from screening.clock import utc_now
 from tests.integration.web.conftest import Portal
+from tests.integration.web.signing_in import csrf_of, sign_in
 
 PUBLIC = {
     "static",
@@ -32,22 +32,6 @@ def addresses(portal: Portal) -> list[tuple[str, str, str]]:
         path = re.sub(r"<path:[^>]+>", "portal.css", path)
         found += [(rule.endpoint, method, path) for method in sorted(rule.methods or ()) if method != "OPTIONS"]
     return found
-
-
-def csrf_of(client: FlaskClient, path: str = "/sign-in") -> str:
-    found = re.search(r'name="csrf-token" content="([^"]+)"', client.get(path).text)
-    assert found
-    return found.group(1)
-
-
-def sign_in(portal: Portal, role: str) -> tuple[FlaskClient, str]:
-    """A browser that is signed in by a one-time link, and its CSRF token."""
-    with portal.system.database.write() as session:
-        secret = issue_sign_in_link(session, utc_now(), portal.people[role])
-    client = portal.browser()
-    answer = client.post("/sign-in/link", data={"secret": secret, "csrf_token": csrf_of(client)})
-    assert answer.status_code == 302, answer.text
-    return client, csrf_of(client, "/account")
 
 
 def test_nothing_answers_without_sign_in(portal: Portal) -> None:

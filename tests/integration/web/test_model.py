@@ -9,8 +9,8 @@ from screening.database.review_tables import Review
 from screening.database.tables import AuditEvent, Checkpoint, Prediction
 from tests.bundles import make_random_bundle
 from tests.integration.web.conftest import Portal
-from tests.integration.web.test_access import sign_in
-from tests.integration.web.test_worklist import screened_run
+from tests.integration.web.screened import screened_run
+from tests.integration.web.signing_in import sign_in
 
 CURVE = {
     "threshold": [0.0, 0.2, 0.4, 0.6, 0.8],

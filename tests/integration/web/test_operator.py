@@ -9,7 +9,7 @@ import web.run_board
 from tests.installation import phantom_png
 from tests.integration.web.conftest import Portal
 from tests.integration.web.screened import screen_everything
-from tests.integration.web.test_access import sign_in
+from tests.integration.web.signing_in import sign_in
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from screening.workers import beat
 from tests.installation import phantom_png
 from tests.integration.web.conftest import Portal
 from tests.integration.web.screened import screen_everything
-from tests.integration.web.test_access import sign_in
+from tests.integration.web.signing_in import sign_in
 
 HOSTILE = '\u202e<img src=x onerror=alert(1)>".png'
 

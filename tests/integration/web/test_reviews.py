@@ -6,8 +6,8 @@ import re
 import pytest
 
 from tests.integration.web.conftest import Portal
-from tests.integration.web.test_access import sign_in
-from tests.integration.web.test_worklist import screened_run
+from tests.integration.web.screened import screened_run
+from tests.integration.web.signing_in import sign_in
 
 
 @pytest.fixture

@@ -10,21 +10,13 @@ import web.uploads
 from screening.database.states import Lane, WorkState
 from screening.database.tables import Rendition
 from screening.errors import Busy, Full
-from screening.upkeep.capacity import Capacity, Limits
 from tests.installation import phantom_png
 from tests.integration.web.conftest import Portal
+from tests.integration.web.limited import limited
 from tests.integration.web.screened import screen_everything
 from web.room import watched_body
 
 MIB = 1 << 20
-
-
-def limited(portal: Portal, **changes: int) -> Capacity:
-    """The portal's capacity, fresh and with other limits."""
-    values = {"reserve_bytes": 0, "quota_bytes": 0, "most_waiting": 1000, **changes}
-    capacity = Capacity(portal.system.database, portal.system.storage, Limits(**values))
-    object.__setattr__(portal.system, "capacity", capacity)
-    return capacity
 
 
 def objects(portal: Portal) -> list[str]:

@@ -10,7 +10,7 @@ from screening.radiographs.rendition_file import encode_rendition
 from screening.storage import rendition_key
 from tests.installation import phantom_png
 from tests.integration.web.conftest import Portal
-from tests.integration.web.screened import screen_everything
+from tests.integration.web.screened import screened_run
 
 PICTURES = {
     "rendition.png": "image/png",
@@ -18,15 +18,6 @@ PICTURES = {
     "display.jpg": "image/jpeg",
     "heatmap.png": "image/png",
 }
-
-
-def screened_run(portal: Portal, probabilities: dict[str, float]) -> int:
-    api = portal.api()
-    run = api.open_run()
-    api.receipts(run, *((name, phantom_png(seed)) for seed, name in enumerate(probabilities)))
-    api.post(f"/api/v1/runs/{run}/submit")
-    screen_everything(portal.system, probabilities)
-    return run
 
 
 def test_pages_of_the_worklist_join_without_gap_or_repeat(portal: Portal) -> None:

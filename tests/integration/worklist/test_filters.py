@@ -19,7 +19,7 @@ from screening.runs.lifecycle import open_run
 from screening.worklist import BandCounts, Filters, WorklistItem, band_counts, neighbours, worklist_page
 from screening.worklist.counts import count_to_read
 from screening.worklist.filters import body_parts, read_filters
-from tests.integration.test_ledger import NOW, add_checkpoint
+from tests.integration.ledger.steps import NOW, add_checkpoint
 
 THRESHOLD, RATE = 0.5, 0.3
 PARTS = ("hand", "hip", None)

@@ -10,8 +10,8 @@ from screening.database.engine import Database
 from screening.database.review_tables import Review
 from screening.reviews.measured import measured
 from screening.runs.lifecycle import open_run
-from tests.integration.test_ledger import NOW, add_checkpoint
-from tests.integration.worklist.test_pages import add_screened, scan_hash
+from tests.integration.ledger.steps import NOW, add_checkpoint, scan_id
+from tests.integration.worklist.filled import add_screened
 
 THRESHOLD, RATE = 0.5, 0.25
 
@@ -27,7 +27,7 @@ def add_review(
 ) -> None:
     session.add(
         Review(
-            scan_id=scan_hash(number)[:32],
+            scan_id=scan_id(number),
             reader=reader,
             verdict=verdict,
             checkpoint_id="one",

@@ -3,47 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from screening.bands import BandFilter
 from screening.database.engine import Database
-from screening.database.tables import Job, OperatingPointChange, Prediction, Run
+from screening.database.tables import OperatingPointChange, Prediction
 from screening.errors import Conflict, Refused
 from screening.runs.admission import StoredFile, admit_scan
 from screening.runs.lifecycle import open_run, submit_run
 from screening.worklist import BandCounts, Filters, WorklistItem, band_counts, whole_worklist, worklist_page
-from tests.integration.test_ledger import NOW, add_checkpoint
-
-
-def scan_hash(number: int) -> str:
-    return f"{number:064x}"[::-1]
-
-
-def add_screened(session: Session, run: int, number: int, probability: float) -> None:
-    admit_scan(session, NOW, session.get_one(Run, run), StoredFile(f"{number}.png", scan_hash(number), 1, "image/png"))
-    scan = scan_hash(number)[:32]
-    session.add(
-        Prediction(
-            scan_id=scan,
-            checkpoint_id="one",
-            probability=probability,
-            activation_map=b"m",
-            engine="test",
-            worker="test",
-            created_at=NOW,
-        )
-    )
-    session.execute(update(Job).where(Job.scan_id == scan).values(state="screened"))
-
-
-def add_rejected(session: Session, run: int, number: int) -> None:
-    admit_scan(session, NOW, session.get_one(Run, run), StoredFile(f"{number}.png", scan_hash(number), 1, "image/png"))
-    session.execute(
-        update(Job)
-        .where(Job.scan_id == scan_hash(number)[:32])
-        .values(state="rejected", problem_code="truncated", problem="Cut off at 41%.")
-    )
+from tests.integration.ledger.steps import NOW, add_checkpoint, scan_hash, scan_id
+from tests.integration.worklist.filled import add_rejected, add_screened
 
 
 @pytest.fixture
@@ -109,7 +79,7 @@ def test_a_scan_at_a_threshold_is_over_it(screened: Database) -> None:
         add_screened(session, 1, 901, 0.5)
     with screened.read() as session:
         found = {item.scan: item.band for item in whole_worklist(session)}
-    assert (found[scan_hash(900)[:32]], found[scan_hash(901)[:32]]) == ("likely", "possible")
+    assert (found[scan_id(900)], found[scan_id(901)]) == ("likely", "possible")
 
 
 def test_what_could_not_be_screened_says_why(screened: Database) -> None:
@@ -151,7 +121,7 @@ def test_over_all_runs_a_scan_is_listed_once_under_its_latest_run(screened: Data
         third = open_run(session, NOW, "third", "routine", "test")
         admit_scan(session, NOW, third, StoredFile("new name.png", scan_hash(0), 1, "image/png"))
     with screened.read() as session:
-        listed = [item for item in whole_worklist(session) if item.scan == scan_hash(0)[:32]]
+        listed = [item for item in whole_worklist(session) if item.scan == scan_id(0)]
         assert [(item.run, item.file_name) for item in listed] == [(3, "new name.png")]
 
 
@@ -159,7 +129,7 @@ def test_a_scan_that_could_be_screened_later_is_not_must_look_any_more(screened:
     with screened.write() as session:
         session.add(
             Prediction(
-                scan_id=scan_hash(100)[:32],
+                scan_id=scan_id(100),
                 checkpoint_id="one",
                 probability=0.4,
                 activation_map=b"m",

@@ -13,7 +13,7 @@ from screening.database.states import JobState, Lane, RunState
 from screening.database.tables import Checkpoint, Job, Run, Scan
 from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
-from tests.integration.test_ledger import NOW
+from tests.integration.ledger.steps import NOW
 from tests.statements import kept_statements
 
 SCREENED, QUEUED, BATCH = 3000, 100, 32
