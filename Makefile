@@ -20,7 +20,7 @@ install = { $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python 
 compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url
 
-.PHONY: help run install test chaos fuzz lint format types arrows unit integration screenshots lock clean
+.PHONY: help run install training test chaos fuzz lint format types arrows unit integration screenshots lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,8 @@ run: $(SERVE) ## Start everything on this machine [PORT=8000] [DATA=data] [HOST=
 	@exec $(BIN)/screening up --port "$(PORT)" --host "$(HOST)" --data "$(DATA)"
 
 install: $(SERVE) ## Install what serving needs into .venv
+
+training: $(TEST) ## Install what training needs into .venv (tests need the same)
 
 test: $(TEST) ## Install what tests need, check style, types and arrows, run all tests [PYTEST="-k name"] [PROCESSES=2]
 	@$(MAKE) --no-print-directory lint
@@ -75,9 +77,10 @@ clean: ## Remove the environment and everything that is built; data folders stay
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed. Name one: make PYTHON=python3.12 run" >&2; exit 1; }
 	@echo "Making .venv ..." >&2
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@$(PIP) install --quiet --require-hashes -r requirements/uv.txt \
-		|| $(PIP) install --quiet "$$(sed -n 's/^\(setuptools==[^ ]*\).*/\1/p' requirements/uv.txt)"
+		|| { awk '/^[a-z]/ { wanted = /^setuptools==/ } wanted' requirements/uv.txt > .venv/setuptools.txt \
+			&& $(PIP) install --quiet --require-hashes -r .venv/setuptools.txt; }
 	@touch $@
 
 $(SERVE): .venv/.made requirements/serve.txt pyproject.toml

@@ -11,6 +11,9 @@ EngineKind = Literal["auto", "openvino", "torch"]
 FormName = Literal["auto", "fp32", "int8"]
 
 
+PREFIX = "SCREENING_"
+
+
 class SettingsError(Exception):
     """Settings that cannot work; the message names each one and says what to do."""
 
@@ -18,7 +21,7 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Everything that may differ between two installations. Names in the environment start with SCREENING_."""
 
-    model_config = SettingsConfigDict(env_prefix="SCREENING_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
 
     data_dir: Path = Path("data")
     database_url: str = ""
@@ -43,7 +46,7 @@ class Settings(BaseSettings):
     max_request_mb: int = Field(default=2048, ge=1, le=65536)
     max_megapixels: int = Field(default=100, ge=1, le=2000)
     decode_timeout_s: float = Field(default=30, gt=0, le=600)
-    decode_memory_mb: int = Field(default=2048, ge=256, le=65536)
+    decode_memory_mb: int = Field(default=2048, ge=512, le=65536)
     max_container_members: int = Field(default=20_000, ge=1, le=1_000_000)
     max_container_mb: int = Field(default=20_000, ge=1)
 
@@ -117,6 +120,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def environment_name(setting: str) -> str:
+    """The variable that gives this setting."""
+    return f"{PREFIX}{setting}".upper()
+
+
 def load_settings() -> Settings:
     """Read and check the environment. Raises SettingsError with a line for each wrong setting."""
     try:
@@ -124,7 +132,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         lines = []
         for problem in error.errors():
-            name = "".join(f"SCREENING_{part}".upper() for part in problem["loc"][:1])
+            name = "".join(environment_name(str(part)) for part in problem["loc"][:1])
             message = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{name}: {message}" if name else message)
         raise SettingsError("\n".join(lines)) from error

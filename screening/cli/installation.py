@@ -1,5 +1,6 @@
 """Options and errors of the commands that run on the server's machine."""
 
+import errno
 import functools
 import os
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from screening.settings import Settings, load_settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 data_option = click.option(
     "--data",
@@ -73,4 +75,12 @@ def _for_people(error: Exception) -> str | None:
     if isinstance(error, SQLAlchemyError):
         first = str(error).strip().splitlines()[0]
         return f"The database does not do what it should ({first}). `screening doctor` says more."
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        where = f" at {error.filename}" if error.filename else ""
+        return f"There is no room left{where} ({error.strerror}). Make room, or name a place on another disk."
+    if isinstance(error, OSError) and error.filename:
+        return (
+            f"{error.filename} cannot be used ({error.strerror}). Check that it is there and that this user may read "
+            "and write it, or name another place."
+        )
     return None

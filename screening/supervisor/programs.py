@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from screening.settings import Settings
+from screening.settings import Settings, environment_name
 from screening.supervisor.folder import DataFolder
 from screening.supervisor.orphans import MARK
 from screening.supervisor.processes import Program
@@ -38,8 +38,15 @@ def _worker_options(queue: str) -> tuple[str, ...]:
 
 
 def resolved_environment(settings: Settings, folder: DataFolder, redis_url: str, secret_key: str) -> dict[str, str]:
-    """Every setting that this installation decided, under the names that `load_settings` reads."""
+    """Every setting that this installation was given or decided, under the names that `load_settings` reads.
+
+    Commands beside it read them from the data folder: they must not clean up or repair by other rules than it has.
+    """
+    given = settings.model_dump(mode="json", include=set(settings.model_fields_set))
+    if "checkpoint_dir" in given:
+        given["checkpoint_dir"] = settings.checkpoint_dir.resolve()
     return {
+        **{environment_name(name): str(value) for name, value in given.items()},
         "SCREENING_DATA_DIR": str(folder.path),
         "SCREENING_DATABASE_URL": settings.resolved_database_url,
         "SCREENING_STORAGE_URL": settings.resolved_storage_url,

@@ -2,6 +2,9 @@
 
 import contextlib
 import os
+import shlex
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -112,12 +115,23 @@ def _welcome(settings: Settings, folder: DataFolder, database: Database, clock: 
     link = sign_in_link(settings, database, clock, OPERATOR)
     click.echo(
         f"\nFracture screening is ready:\n\n  {link}\n\n"
-        f"The link signs you in once, within 12 hours; `screening sign-in-link` makes another.\n"
+        f"The link signs you in once, within 12 hours; `{_sign_in_command(folder)}` makes another.\n"
         f"  Data       {_shown(folder.path)}\n"
         f"  API token  {_shown(folder.token_file)}\n"
         f"  Logs       {_shown(folder.logs)}\n"
         "Ctrl-C stops everything; what is not finished goes on at the next start.\n"
     )
+
+
+def _sign_in_command(folder: DataFolder) -> str:
+    """The command that makes another link, as it can be called where `up` was called."""
+    program = sys.argv[0]
+    found = shutil.which(Path(program).name)
+    on_path = found is not None and Path(program).exists() and Path(found).samefile(program)
+    words = [Path(program).name if on_path else program, "sign-in-link"]
+    if folder.path != Path("data").resolve():
+        words += ["--data", _shown(folder.path)]
+    return shlex.join(words)
 
 
 def _shown(path: Path) -> str:

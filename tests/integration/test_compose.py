@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy import text
 from screening.clock import utc_now
 from screening.database.engine import Database
 from screening.inference.bundle import Bundle
+from screening.settings import Settings, environment_name
 from screening.supervisor.readiness import why_not_ready
 from screening.workers import alive
 from tests.conftest import ROOT, free_port
@@ -26,7 +28,10 @@ OURS = ("migrate", "web", "prepare", "screen", "screen-gpu", "upkeep", "beat")
 RUNNING = ("web", "prepare", "screen", "upkeep", "beat")
 SECRETS = ("SCREENING_SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD")
 GIVEN = {name: f"given-{name.lower().replace('_', '-')}-0123456789" for name in SECRETS}
-_VARIABLE = re.compile(r"\$\{(\w+)(:[-?][^}]*)?\}")
+DECIDED = {"data_dir", "checkpoint_dir", "database_url", "redis_url", "host", "port", "secret_key", "engine"}
+"""Settings that the compose file or the image decides. All others are taken from `.env`."""
+AWS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"}
+_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?P<rest>:[-?][^}]*)?\})")
 
 
 class MissingVariable(Exception):
@@ -34,10 +39,12 @@ class MissingVariable(Exception):
 
 
 def substitute(value: Any, environment: dict[str, str]) -> Any:
-    """Fill in `${NAME:-default}` and `${NAME:?message}` as Compose does."""
+    """Fill in `${NAME:-default}`, `${NAME:?message}` and `$$` as Compose does."""
 
     def fill(match: re.Match[str]) -> str:
-        name, rest = match[1], match[2] or ""
+        if match["dollar"]:
+            return "$"
+        name, rest = match["name"], match["rest"] or ""
         if environment.get(name):
             return environment[name]
         if rest.startswith(":-"):
@@ -51,6 +58,12 @@ def substitute(value: Any, environment: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {key: substitute(item, environment) for key, item in value.items()}
     return value
+
+
+def passed_on(environment: dict[str, Any], given: dict[str, str]) -> dict[str, str]:
+    """What a container gets: a name without a value has that of `.env` or the shell, or is left out, as in Compose."""
+    taken = {name: given.get(name) if value is None else value for name, value in environment.items()}
+    return {name: str(value) for name, value in taken.items() if value is not None}
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +100,28 @@ def test_processes_wait_for_the_migrations_and_show_signs_of_life(services: dict
         assert service["stop_grace_period"] == "30s"
         assert "data:/data" in service["volumes"]
     assert services["migrate"]["restart"] == "no"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_setting_that_is_not_decided_here_is_taken_from_env(written: dict[str, Any], name: str) -> None:
+    assert set(Settings.model_fields) >= DECIDED
+    taken = {environment_name(setting) for setting in set(Settings.model_fields) - DECIDED} | AWS
+    if name == "screen-gpu":
+        taken.remove("SCREENING_BATCH_SIZE")
+    assert {key for key, value in written["services"][name]["environment"].items() if value is None} == taken
+
+
+def test_what_stands_in_env_reaches_a_process_and_nothing_else_does(services: dict[str, Any]) -> None:
+    environment = services["upkeep"]["environment"]
+    reached = passed_on(environment, {"SCREENING_KEEP_ORIGINALS_DAYS": "30", "SCREENING_PORT": "9000"})
+    assert reached["SCREENING_KEEP_ORIGINALS_DAYS"] == "30"
+    assert not {"SCREENING_PORT", "SCREENING_QUOTA_MB", "AWS_SESSION_TOKEN"} & set(reached)
+
+
+def test_temporary_files_are_not_kept_in_memory(services: dict[str, Any]) -> None:
+    for name in OURS:
+        assert "/tmp" in services[name]["tmpfs"], "what ignores TMPDIR needs a place, too"
+        assert services[name]["environment"]["TMPDIR"].startswith("/data/")
 
 
 def test_only_this_host_reaches_the_portal_and_nobody_the_stores(services: dict[str, Any]) -> None:
@@ -126,8 +161,8 @@ class Stack:
         }
 
     def environment(self, name: str) -> dict[str, str]:
-        said = {key: str(value) for key, value in self.services[name]["environment"].items()}
-        said["SCREENING_STORAGE_URL"] = said["SCREENING_STORAGE_URL"].replace("/data", str(self.folder), 1)
+        said = passed_on(self.services[name]["environment"], {})
+        said["TMPDIR"] = said["TMPDIR"].replace("/data", str(self.folder), 1)
         return {**os.environ, **said, **self._here}
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
@@ -179,7 +214,15 @@ def postgres_empty_url(postgres_url: str) -> str:
 
 
 def test_the_services_screen_a_run(stack: Stack, tmp_path: Path) -> None:
+    temporary = stack.folder / "tmp"
     assert stack.start("migrate").wait(120) == 0, stack.log("migrate")
+    (temporary / "container-of-last-week").mkdir()
+    for left, days in (("incoming-of-last-week", 7), ("container-of-last-week/container", 7), ("incoming", 0)):
+        (temporary / left).write_bytes(b"left")
+        os.utime(temporary / left, (time.time() - days * 86400,) * 2)
+    os.utime(temporary / "container-of-last-week", (time.time() - 7 * 86400,) * 2)
+    assert stack.start("migrate").wait(120) == 0, "a second time, as at every start"
+    assert [left.name for left in temporary.iterdir() if left.is_file()] == ["incoming"], stack.log("migrate")
     for name in RUNNING:
         stack.start(name)
     wait_until(lambda: why_not_ready("127.0.0.1", stack.port) is None, 90, "the portal is ready")

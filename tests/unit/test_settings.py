@@ -22,6 +22,13 @@ def test_defaults_are_the_embedded_system(tmp_path: object, monkeypatch: pytest.
     assert settings.host == "127.0.0.1"
 
 
+def test_a_variable_without_a_value_leaves_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PORT", "HTTPS", "DATABASE_URL", "DATA_DIR"):
+        monkeypatch.setenv(f"SCREENING_{name}", "")
+    settings = load_settings()
+    assert (settings.port, settings.https, settings.database_url, str(settings.data_dir)) == (8000, False, "", "data")
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("port", "99999"), ("batch_size", "-1"), ("engine", "tensorrt"), ("lease_s", "minus one")]
 )
