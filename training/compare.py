@@ -48,9 +48,13 @@ def compare(ways: Sequence[Way], examples: Sequence[Example], fold: int = 0) -> 
     for parts in ("one", "all"):
         base: tuple[OutOfFold, np.ndarray[Any, Any]] | None = None
         for way in ways:
-            recipe = _recipe_of(way)
-            folds = recipe.folds
+            folds = _recipe_of(way).folds
             done = finished_folds(way.folder, way.form, folds)
+            if not done:
+                raise ValueError(
+                    f"{way.folder} has no finished fold of the form {way.form}; name another, "
+                    "`torch` for teachers and the original recipe"
+                )
             if parts == "one" and fold in done:
                 outputs = OutOfFold.load(outputs_path(way.folder, fold, way.form))
             elif parts == "all" and len(done) == folds:

@@ -22,6 +22,7 @@ from training.learning.loop import predict
 from training.learning.material import judged_pictures
 from training.learning.networks import GreyResNet18
 from training.learning.recipe import Recipe
+from training.learning.run_folder import check_folds
 from training.release.eight_bit import settle
 from training.release.evidence import Evidence
 from training.release.forms import FORMS, save_forms, typical_indices
@@ -46,7 +47,11 @@ def run_fold(
     init_file: Path | None = None,
     quiet: bool = False,
 ) -> None:
-    """Train without this fold, and keep what each form says of it. A finished fold is left alone."""
+    """Train without this fold, and keep what each form says of it. A finished fold is left alone.
+
+    Raises ValueError if `out` holds folds of another recipe or of other data.
+    """
+    check_folds(out, recipe, examples)
     if all(outputs_path(out, fold, form).exists() for form in forms_of(recipe)):
         return
     recipe = dataclasses.replace(recipe, test_fold=fold)

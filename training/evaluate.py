@@ -13,6 +13,7 @@ from training.data.manifest import DatasetError, Example, read_dataset
 from training.data.pictures import square_renditions
 from training.data.splits import group_folds
 from training.deployed import run_form
+from training.learning.run_folder import digest_of
 from training.measuring import wording
 from training.measuring.points import points_of, promised_sensitivity
 from training.measuring.ranking import PREVALENCES, measure_ranking
@@ -65,11 +66,20 @@ def evaluate(
 
 
 def unseen(bundle: Bundle, examples: list[Example]) -> list[Example]:
-    """Of the data that trained this checkpoint, the groups that it never saw. Raises DatasetError if it saw all."""
+    """Of the data that trained this checkpoint, the groups that it never saw.
+
+    Raises DatasetError if it saw all, and for other data: their folds would be others, and hold scans that it saw.
+    """
     split = bundle.card.get("training", {}).get("split", {})
     if split.get("test_fold") is None:
         raise DatasetError(
             f"{bundle.name} kept no test part: all its data trained it; measure it on other data with --part all"
+        )
+    trained_with = sum(part["n"] for part in split["images"].values())
+    if split.get("data", digest_of(examples)) != digest_of(examples) or trained_with != len(examples):
+        raise DatasetError(
+            f"these {len(examples)} scans are not the {trained_with} that {bundle.name} was trained with, so that what "
+            "it never saw cannot be told; name the same data, or measure it with --part all"
         )
     folds = group_folds(examples, split["folds"], split["seed"])
     return [example for example, fold in zip(examples, folds, strict=True) if fold == split["test_fold"]]

@@ -27,6 +27,7 @@ from training.data.splits import fold_parts
 from training.deployed import run_form
 from training.learning.initial import trained_resnet
 from training.learning.recipe import Recipe
+from training.learning.run_folder import check_data, check_folds
 from training.measuring.calibration import Calibration
 from training.measuring.wording import named_folds
 from training.release.card_facts import INTENDED_USE, LIMITS, split_facts, training_facts
@@ -60,14 +61,16 @@ def export(
     """Write the bundle of a training run, read it back, and return it. The first form is the default.
 
     notes: sentences for the card; table: the card's comparison of ways. Raises ValueError for a run that trained on
-    all data without a cross-validation to measure its recipe.
+    all data without a cross-validation to measure its recipe, for other data than the run had, and for a
+    cross-validation of another recipe.
     """
     recipe = Recipe.read(run / "recipe.json")
+    check_data(run, examples)
     cache = cache or run / "cache"
     if recipe.test_fold is None and cross_validation is None:
         raise ValueError("this run trained on all data; name the cross-validation of its recipe, which measures it")
     network = trained_resnet(recipe, run / "best.pt")
-    validated = finished_folds(cross_validation, forms[0], recipe.folds) if cross_validation else []
+    validated = _validated(cross_validation, recipe, examples, forms) if cross_validation else []
     parts = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
     typical = [examples[i] for i in typical_indices(parts.train, recipe.seed)]
     typical_squares = square_renditions(typical, recipe.rendition, cache)
@@ -120,6 +123,19 @@ def export(
     }
     (folder / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", "utf-8")
     return read_bundle(folder)
+
+
+def _validated(validation: Path, recipe: Recipe, examples: list[Example], forms: Sequence[str]) -> list[int]:
+    """The folds that every form was measured on."""
+    check_folds(validation, recipe, examples)
+    finished = {form: finished_folds(validation, form, recipe.folds) for form in forms}
+    for form, folds in finished.items():
+        if folds != finished[forms[0]]:
+            raise ValueError(
+                f"{validation} has folds {finished[forms[0]]} of {forms[0]} and {folds} of {form}; "
+                "finish them with training.cross_validate"
+            )
+    return finished[forms[0]]
 
 
 def _outputs_of(xml: Path, recipe: Recipe, tested: list[Example], cache: Path) -> OutOfFold:

@@ -24,6 +24,7 @@ from training.learning.initial import PRETRAINED
 from training.learning.loop import train
 from training.learning.material import gather
 from training.learning.recipe import Init, Recipe
+from training.learning.run_folder import check_unseen, claim_data
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -42,10 +43,16 @@ def train_by_recipe(
     which has a teacher of its own or shares this one. Returns the selected epoch's record.
 
     teachers: out folders of trained teachers; several are an ensemble. cache: where renditions are kept, in `out` if
-    not given. Raises ValueError where `out` was started with another recipe.
+    not given. Raises ValueError where `out` was started with another recipe or other data, and where a teacher or what
+    the weights begin with has learnt from scans that are kept away here.
     """
     cache = cache or out / "cache"
     parts = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
+    for teacher in teachers:
+        check_unseen(teacher, parts, examples, "a teacher")
+    if init_file:
+        check_unseen(init_file.parent, parts, examples, "what the weights begin with")
+    claim_data(out, examples)
     say: Callable[[str], None] = (lambda _: None) if quiet else say_on_terminal
     warn_of_leaks(examples, parts, cache, say)
     train_part, selection_part = ([examples[i] for i in part] for part in (parts.train, parts.selection))

@@ -92,7 +92,7 @@ def _tone(stored: Values, dataset: Dataset, inverted: bool) -> tuple[_Tone, list
     lowest, highest = int(stored.min()), int(stored.max())
     if highest - lowest >= _MOST_TABLE_ENTRIES:
         raise Unscreenable("unsupported", "This DICOM file uses more than 16 bits of grey. Export it as 8 to 16 bits.")
-    domain = np.arange(lowest, highest + 1, dtype=np.int32)
+    domain = np.arange(lowest, highest + 1, dtype=np.int64)
     padding = _padding(domain, dataset)
     linear = np.asarray(apply_modality_lut(domain, dataset), np.float64)
     shown, remarks = _windowed(linear, dataset), []

@@ -10,7 +10,7 @@ from pathlib import Path
 from training.data.example import Box, DatasetError, Example
 from training.data.grouping import grouped
 from training.data.original import read_original
-from training.data.tables import read_rows
+from training.data.tables import check_traits, read_rows
 
 __all__ = ["CONTRADICTORY", "DatasetError", "Example", "read_dataset"]
 
@@ -73,6 +73,7 @@ def _read_manifest(folder: Path) -> list[Example]:
         if not path.is_file():
             raise DatasetError(f"{where}: {path} does not exist; restore the file or remove the row")
         traits = {key: value for key, value in row.items() if key not in ("group", *REQUIRED_COLUMNS)}
+        check_traits(where, traits)
         fractured, group = row["fractured"] == "1", row.get("group", "")
         examples[image_id] = Example(image_id, path, fractured, group, row["body_part"], (), traits, where)
     boxes = _read_boxes(folder / "boxes.csv", examples)

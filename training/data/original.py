@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from training.data.example import Box, DatasetError, Example
-from training.data.tables import read_rows
+from training.data.tables import check_traits, read_rows
 
 BODY_PARTS = ("hand", "leg", "hip", "shoulder")
 COLUMNS = (
@@ -42,6 +42,7 @@ def read_original(folder: Path, progress: Callable[[str], None]) -> list[Example
         # A picture of several parts counts as the first of them and carries the trait `mixed`.
         body_part = next((part for part in BODY_PARTS if row[part] == "1"), "mixed")
         traits = {key: value for key, value in row.items() if key not in ("image_id", "fractured", *BODY_PARTS)}
+        check_traits(where, traits)
         boxes = _read_boxes(folder / "Annotations" / "PASCAL VOC" / f"{path.stem}.xml") if fractured else ()
         examples[image_id] = Example(image_id, path, fractured, "", body_part, boxes, traits, where)
     if corrected:

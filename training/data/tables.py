@@ -7,6 +7,9 @@ from pathlib import Path
 
 from training.data.example import DatasetError
 
+COUNT = "fracture_count"
+"""The one column of traits that counts; the others say yes or no."""
+
 
 def read_rows(
     path: Path, required: Sequence[str], optional: Collection[str] = ()
@@ -17,10 +20,10 @@ def read_rows(
     with too few or too many fields.
     """
     reader = csv.reader(io.StringIO(_text(path), newline=""))
-    columns = next(reader, [])
+    columns = _next_fields(path, reader) or []
     _check_columns(path, columns, required, optional)
     empty = True
-    for fields in reader:
+    while (fields := _next_fields(path, reader)) is not None:
         if not fields:
             continue
         empty = False
@@ -31,6 +34,26 @@ def read_rows(
         yield reader.line_num, dict(zip(columns, fields, strict=True))
     if empty:
         raise DatasetError(f"{path} holds no row below its header; write one row for each picture")
+
+
+def check_traits(where: str, traits: dict[str, str]) -> None:
+    """Raises DatasetError where a column that describes a picture holds what is not understood later."""
+    for name, value in traits.items():
+        if name == COUNT and not (value == "" or value.isdecimal()):
+            raise DatasetError(f"{where}: {name} is {value!r}; write a whole number, or nothing")
+        if name != COUNT and value not in ("", "0", "1"):
+            raise DatasetError(f"{where}: {name} is {value!r}; write 0 or 1, or nothing")
+
+
+def _next_fields(path: Path, reader: "csv._reader") -> list[str] | None:
+    """The fields of the next row, None behind the last one."""
+    first = reader.line_num + 1
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        raise DatasetError(
+            f"{path} row {first}: it cannot be read ({error}); look for a quotation mark that is not closed"
+        ) from error
 
 
 def _text(path: Path) -> str:

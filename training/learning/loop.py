@@ -26,8 +26,10 @@ from training.learning.devices import Device
 from training.learning.distil import Teacher
 from training.learning.initial import build_network
 from training.learning.material import Material, in_batches
+from training.learning.networks import MASK_STRIDE
 from training.learning.objective import Trainee, parameter_groups, still_visible, training_loss, update_average
 from training.learning.recipe import Recipe
+from training.learning.run_folder import claim_folder
 from training.learning.selection import selected, specificity_score
 from training.measuring.figures import average_precision, roc_auc, specificity_at
 
@@ -83,18 +85,10 @@ def train(
             "optimizer": optimizer.state_dict(),
             "history": history,
         }
-        write_whole(state, out / "state.pt")
+        # The state last: a run that is killed before it trains this epoch again, and writes the rest anew.
         write_json_whole(out / "history.json", history)
+        write_whole(state, out / "state.pt")
     return selected(history)
-
-
-def claim_folder(out: Path, recipe: Recipe) -> None:
-    """Store the recipe in `out`. Raises ValueError if the folder was started with another one."""
-    out.mkdir(parents=True, exist_ok=True)
-    stored = out / "recipe.json"
-    if stored.exists() and Recipe.read(stored) != recipe:
-        raise ValueError(f"{out} was started with another recipe; name an empty folder or pass {stored}")
-    recipe.write(stored)
 
 
 @dataclass
@@ -167,7 +161,10 @@ class _Loop:
         taught = self.teacher.stages(view, phase.side, self.trainee.backbone) if self.teacher else None
         pictures = view
         if phase.side != view_side:
-            pictures = functional.interpolate(view, phase.side, mode="bilinear", antialias=True)
+            pictures, masks = (
+                functional.interpolate(seen, side, mode="bilinear", antialias=True)
+                for seen, side in ((view, phase.side), (masks, phase.side // MASK_STRIDE))
+            )
         with self.device.mixed_precision():
             stages = self._stages(pictures.contiguous(memory_format=torch.channels_last))
             return training_loss(self.trainee, recipe, stages, masks, targets, taught)

@@ -8,6 +8,7 @@ from typing import Any
 from training.data.manifest import Example
 from training.data.splits import Parts
 from training.learning.recipe import Recipe
+from training.learning.run_folder import digest_of
 from training.learning.selection import selected
 
 ATTRIBUTION = (
@@ -40,7 +41,7 @@ def training_facts(run: Path, recipe: Recipe) -> dict[str, Any]:
 def split_facts(
     recipe: Recipe, examples: Sequence[Example], parts: Parts, cross_validated: Sequence[int]
 ) -> dict[str, Any]:
-    """How many images, fractured ones and groups each part of the split holds."""
+    """How many images, fractured ones and groups each part of the split holds, and a digest of all."""
     return {
         "by": "group",
         "folds": recipe.folds,
@@ -48,6 +49,7 @@ def split_facts(
         "selection_folds": recipe.selection_folds,
         "seed": recipe.seed,
         "cross_validated_folds": list(cross_validated),
+        "data": digest_of(examples),
         "images": {
             name: {
                 "n": len(part),

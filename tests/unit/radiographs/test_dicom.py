@@ -52,6 +52,12 @@ def refusal(data: bytes, limits: DecodeLimits = LIMITS) -> Unscreenable:
     return caught.value
 
 
+def test_values_of_32_bits_are_read_where_they_span_no_more_than_16(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = bone(4095, np.uint16).astype(np.uint32)
+    near, far = (decode(dicom(picture + np.uint32(first)), LIMITS).grey for first in (0, 2**31))
+    np.testing.assert_array_equal(near, far)
+
+
 def in_syntax(syntax: str) -> bytes:
     dataset = dicom_dataset()
     if syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless):

@@ -69,5 +69,8 @@ def test_rows_of_an_earlier_card_stand_behind_the_baseline_and_those_told_anew_k
 def test_a_way_that_is_none_is_refused(phantoms: list[Example], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="write NAME=FOLDER"):
         Way.parse("nothing")
+    folder = keep(tmp_path / "forms", phantoms, range(1), 1.0)
+    with pytest.raises(ValueError, match="no finished fold of the form int8"):
+        compare([Way("of another form", folder, "int8")], phantoms)
     with pytest.raises(ValueError, match="holds no cross-validation"):
-        compare([Way("empty", tmp_path, "fp32")], phantoms)
+        compare([Way("empty", tmp_path / "empty", "fp32")], phantoms)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.bundles import make_random_bundle
 from training.data.manifest import DatasetError, Example
 from training.data.splits import group_folds
 from training.evaluate import as_text, evaluate, unseen
+from training.learning.run_folder import digest_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -73,11 +75,20 @@ def test_the_text_tells_the_measures(bundle: Bundle, phantoms: list[Example], tm
 
 
 def test_the_unseen_part_is_the_fold_that_the_card_names(bundle: Bundle, phantoms: list[Example]) -> None:
-    bundle.card["training"] = {"split": {"folds": 4, "test_fold": 2, "seed": 7}}
+    images = {"train": {"n": 48}, "test": {"n": 16}}
+    split = {"folds": 4, "test_fold": 2, "seed": 7, "images": images, "data": digest_of(phantoms)}
+    bundle.card["training"] = {"split": split}
     kept = unseen(bundle, phantoms)
     assert {e.image_id for e in kept} == {
         e.image_id for e, fold in zip(phantoms, group_folds(phantoms, 4, 7), strict=True) if fold == 2
     }
+    relabelled = [replace(phantoms[0], fractured=not phantoms[0].fractured), *phantoms[1:]]
+    with pytest.raises(DatasetError, match="not the 64 that random-64 was trained with"):
+        unseen(bundle, relabelled)
+    del split["data"]  # A card of before: the number of scans is all that it tells.
+    assert len(unseen(bundle, relabelled)) > 0
+    with pytest.raises(DatasetError, match="these 63 scans"):
+        unseen(bundle, phantoms[1:])
     del bundle.card["training"]
     with pytest.raises(DatasetError, match="no test part"):
         unseen(bundle, phantoms)

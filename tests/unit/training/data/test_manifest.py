@@ -80,6 +80,20 @@ def box(row: str) -> Callable[[Path], None]:
     return write("boxes.csv", (BOX_HEADER + row + "\n").encode())
 
 
+def column(name: str, value: str) -> Callable[[Path], None]:
+    """A column more, which holds this value in its first row."""
+
+    def change(data: Path) -> None:
+        header, first, *rest = (data / "manifest.csv").read_text().splitlines()
+        lines = [f"{header},{name}", f"{first},{value}", *(f"{line}," for line in rest)]
+        (data / "manifest.csv").write_text("\n".join(lines))
+
+    return change
+
+
+UNCLOSED = b'image_id,fractured,body_part\nphantom0000.png,1,arm\n"phantom0001.png,1,arm\n' + b"a,0,arm\n" * 20_000
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda data: (data / name).unlink()
 
@@ -112,6 +126,9 @@ def unfractured(data: Path) -> None:
         (edit("manifest.csv", "body_part", "bodypart"), r"row 1: missing columns body_part; unknown columns bodypart"),
         (edit("manifest.csv", "group,body_part", "body_part,body_part"), r"row 1: doubled columns body_part"),
         (edit("manifest.csv", "g0002", "g\n0002"), r"manifest.csv row 6: it has 3 fields and not 4"),
+        (column("fracture_count", "1.0"), r"manifest.csv row 2: fracture_count is '1.0'; write a whole number"),
+        (column("hardware", "yes"), r"manifest.csv row 2: hardware is 'yes'; write 0 or 1"),
+        (write("manifest.csv", UNCLOSED), r"manifest.csv row 3: it cannot be read .* quotation mark"),
         (unfractured, r"manifest.csv holds one class only \(8 rows\)"),
         (remove("manifest.csv"), r"data holds neither manifest.csv nor dataset.csv"),
         (put_a_folder("manifest.csv"), r"manifest.csv cannot be read \(Is a directory\)"),

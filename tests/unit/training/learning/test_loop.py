@@ -7,16 +7,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional
 
 from tests.unit.training.tiny import TINY, train_tiny
 from training.data.manifest import Example
+from training.learning import loop
+from training.learning.augment import augment
 from training.learning.devices import Device
 from training.learning.distil import Teacher
-from training.learning.networks import GreyLite, GreyResNet18
-from training.learning.objective import still_visible
+from training.learning.loop import write_whole
+from training.learning.networks import MASK_STRIDE, GreyLite, GreyResNet18, Stages
+from training.learning.objective import still_visible, training_loss
 from training.learning.recipe import Distillation, Phase, Recipe
 
 # OpenVINO converts torch modules by tracing, which torch 2.15 calls deprecated.
@@ -66,6 +71,59 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
         json.loads((out / "history.json").read_text()), json.loads((run / "history.json").read_text()), strict=True
     ):
         assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+def test_a_run_that_is_killed_before_it_stores_its_last_state_ends_with_a_whole_history(
+    run: Path, phantoms: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(state: dict[str, Any], path: Path) -> None:
+        if path.name == "state.pt" and len(state["history"]) == TINY.epochs:
+            raise KeyboardInterrupt
+        write_whole(state, path)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(loop, "write_whole", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_tiny(TINY, phantoms, tmp_path / "run")
+    train_tiny(TINY, phantoms, tmp_path / "run")
+    ours, theirs = (json.loads((folder / "history.json").read_text()) for folder in (tmp_path / "run", run))
+    assert [record["epoch"] for record in ours] == [record["epoch"] for record in theirs]
+
+
+def test_masks_lie_on_what_the_student_sees_also_where_its_teacher_sees_it_larger(
+    phantoms: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every picture is its own mask in grey: after all changes of size they must still agree."""
+    (tmp_path / "teacher").mkdir()
+    torch.save(GreyResNet18(44.0, 59.0).state_dict(), tmp_path / "teacher" / "best.pt")
+    TINY.write(tmp_path / "teacher" / "recipe.json")
+    seen: list[torch.Tensor] = []
+
+    def shown(pictures: torch.Tensor, masks: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        _, masks = augment(pictures, masks, *rest)
+        return functional.interpolate(masks * 255, scale_factor=MASK_STRIDE), masks
+
+    def remembered(self: GreyResNet18, pictures: torch.Tensor) -> Stages:
+        if self.training:
+            seen.append(pictures.detach())
+        return stages(self, pictures)
+
+    def compared(*arguments: Any) -> torch.Tensor:
+        masks = arguments[3]
+        assert masks.shape[-1] * MASK_STRIDE == seen[-1].shape[-1]
+        grey = functional.avg_pool2d(seen[-1], MASK_STRIDE) / 255
+        torch.testing.assert_close(masks, grey, atol=0.15, rtol=0)
+        return training_loss(*arguments)
+
+    stages = GreyResNet18.stages
+    monkeypatch.setattr(loop, "augment", shown)
+    monkeypatch.setattr(loop, "training_loss", compared)
+    monkeypatch.setattr(GreyResNet18, "stages", remembered)
+    follows = dataclasses.replace(
+        TINY, init="distil", distillation=Distillation(view=1.5), phases=(Phase(1, 64, 1.0),), box_weight=0.5
+    )
+    train_tiny(follows, phantoms, tmp_path / "student", teachers=(tmp_path / "teacher",))
+    assert max(float(pictures.max()) for pictures in seen) > 200, "no box was seen"
 
 
 def test_a_started_run_refuses_another_recipe(run: Path, phantoms: list[Example]) -> None:

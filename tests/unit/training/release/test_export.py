@@ -1,11 +1,13 @@
 """The whole way in small: a trained network becomes a bundle that is read, served, and says what was measured."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from screening.database.tables import Checkpoint
@@ -24,7 +26,9 @@ from training.evaluate import evaluate
 from training.export import export
 from training.learning.augment import Augmentation
 from training.learning.devices import choose_device
+from training.learning.networks import GreyResNet18
 from training.learning.recipe import Phase
+from training.learning.run_folder import claim_folder
 from training.measuring.operating_point import choose_threshold
 from training.release.evidence import PARTS_OF_A_FOLD
 from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled
@@ -159,6 +163,24 @@ def test_a_release_on_all_data_is_measured_out_of_fold(
     page = model_card(bundle)
     assert "measured out of fold on folds 1, 3 (2 of 4)." in page
     assert "none is left to select an epoch: the last one is taken" in page
+
+
+def test_a_release_is_measured_by_its_own_recipe_on_the_same_folds_in_every_form(
+    validation: Path, phantoms: list[Example], tmp_path: Path
+) -> None:
+    other = replace(QUICK, test_fold=None, selection_folds=0, positive_weight=9.0)
+    claim_folder(tmp_path / "other", other)
+    claim_folder(tmp_path / "same", replace(other, positive_weight=QUICK.positive_weight))
+    for name in ("other", "same"):
+        torch.save(GreyResNet18(44.0, 59.0).state_dict(), tmp_path / name / "best.pt")
+    with pytest.raises(ValueError, match="fold-1 is of another recipe"):
+        export(tmp_path / "other", phantoms, tmp_path / "phantom-4", cross_validation=validation)
+    with pytest.raises(ValueError, match="fold-1 is of another recipe"):
+        run_fold(other, 1, phantoms, validation, choose_device("cpu", threads=1), quiet=True)
+    half = shutil.copytree(validation, tmp_path / "half")
+    outputs_path(half, 3, "int8").unlink()
+    with pytest.raises(ValueError, match=r"folds \[1, 3\] of fp32 and \[1\] of int8"):
+        export(tmp_path / "same", phantoms, tmp_path / "phantom-5", cross_validation=half)
 
 
 def test_folds_of_different_splits_are_not_pooled(validation: Path, phantoms: list[Example], tmp_path: Path) -> None:
