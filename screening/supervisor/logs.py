@@ -1,5 +1,6 @@
 """Log files of supervised processes: appended to by the process itself, kept small from outside."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -14,22 +15,29 @@ class LogFile:
         self.path = path
 
     def rotate(self) -> None:
-        """Move the text aside when there is much of it.
+        """Move the text aside when there is much of it. Never raises OSError: no log is worth the processes.
 
         Copied and emptied, not renamed, because the process holds the file open (to append: it goes on at the start).
+        What cannot be copied, as on a full disk, is let go: room is what helps there.
         """
-        try:
+        with contextlib.suppress(OSError):
             if self.path.stat().st_size < LARGEST_LOG:
                 return
-        except FileNotFoundError:
-            return
+            with contextlib.suppress(OSError):
+                self._copy_aside()
+            with self.path.open("r+b") as stream:
+                stream.truncate(0)
+
+    def _copy_aside(self) -> None:
         for number in range(KEPT - 1, 0, -1):
             older = self._part(number)
             if older.exists():
                 older.replace(self._part(number + 1))
-        shutil.copyfile(self.path, self._part(1))
-        with self.path.open("r+b") as stream:
-            stream.truncate(0)
+        try:
+            shutil.copyfile(self.path, self._part(1))
+        except OSError:
+            self._part(1).unlink(missing_ok=True)
+            raise
 
     def last_lines(self, count: int = 12) -> list[str]:
         try:
