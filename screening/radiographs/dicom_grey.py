@@ -137,7 +137,7 @@ def _washes_out(stored: Values, lowest: int, shown: NDArray[np.float64], linear:
     return at_ends(greys, low, high) > _WASHED_OUT >= at_ends(plain, plain.min(), plain.max())
 
 
-def _padding(domain: NDArray[np.int32], dataset: Dataset) -> NDArray[np.bool_]:
+def _padding(domain: NDArray[np.int64], dataset: Dataset) -> NDArray[np.bool_]:
     """Which stored values mean "no picture here" (PS3.3 C.7.5.1.1.2); a limit makes a range of them."""
     value = dataset.get("PixelPaddingValue")
     if not isinstance(value, int):
