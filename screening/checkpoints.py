@@ -16,7 +16,7 @@ from screening.card_points import measured_at
 from screening.database.engine import Database
 from screening.database.tables import Checkpoint, OperatingPointChange
 from screening.errors import Conflict, NotFound, Refused
-from screening.inference.bundle import CARD, Bundle, BundleError, read_bundle
+from screening.inference.bundle import CARD, Bundle, BundleError, file_digest, read_bundle
 from screening.radiographs.rendition_spec import RenditionSpec
 from screening.storage import Storage, checkpoint_key
 
@@ -242,27 +242,48 @@ def rendition_spec(session: Session, spec: str) -> RenditionSpec:
 
 
 def fetch_bundle(storage: Storage, checkpoint_id: str, folder: Path) -> Bundle:
-    """Copy a registered bundle from storage into `folder` (once) and read it. Raises BundleError or StorageError."""
+    """Copy a registered bundle from storage into `folder` (once) and read it; a copy that was damaged is mended.
+
+    Raises BundleError or StorageError.
+    """
     target = folder / checkpoint_id
-    if not (target / CARD).exists():
+    if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as name:
             partial = Path(name) / checkpoint_id
             partial.mkdir()
-            (partial / CARD).write_bytes(storage.get(checkpoint_key(checkpoint_id, CARD)))
-            for file_name in _listed_files(partial):
-                (partial / file_name).write_bytes(storage.get(checkpoint_key(checkpoint_id, file_name)))
+            _fetch_what_differs(storage, checkpoint_id, partial)
             if not target.exists():
                 partial.rename(target)
     try:
         return read_bundle(target)
     except BundleError:
-        # The copy may be older than the card that is kept now; the other files never change.
-        partial_card = target / f".{CARD}-{os.getpid()}"
-        partial_card.write_bytes(storage.get(checkpoint_key(checkpoint_id, CARD)))
-        partial_card.replace(target / CARD)
+        # The copy may be damaged, or older than the card that is kept now.
+        _fetch_what_differs(storage, checkpoint_id, target)
         return read_bundle(target)
 
 
-def _listed_files(partial: Path) -> list[str]:
-    return [name for name in json.loads((partial / CARD).read_text("utf-8"))["files"] if Path(name).name == name]
+def _fetch_what_differs(storage: Storage, checkpoint_id: str, folder: Path) -> None:
+    """Bring the card anew, and each file that is not there as the card says.
+
+    What is there is replaced by a rename: an engine that has the former file open goes on with it.
+    """
+
+    def fetch(name: str) -> None:
+        partial = folder / f".{name}-{os.getpid()}"
+        partial.write_bytes(storage.get(checkpoint_key(checkpoint_id, name)))
+        partial.replace(folder / name)
+
+    fetch(CARD)
+    for name, digest in _listed_files(folder).items():
+        if not (folder / name).is_file() or file_digest(folder / name) != digest:
+            fetch(name)
+
+
+def _listed_files(folder: Path) -> dict[str, str]:
+    """The files of a card with their SHA-256; none where it is not understood, which reading the bundle tells."""
+    try:
+        files = json.loads((folder / CARD).read_text("utf-8"))["files"]
+        return {name: digest for name, digest in files.items() if Path(name).name == name}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}

@@ -28,11 +28,14 @@ from screening.radiographs.rendition import fit_input
 from screening.radiographs.rendition_file import load_rendition
 from screening.storage import ObjectMissing, StorageError, rendition_key
 from screening.system import System
+from worker.blame import other_renditions, storage_is_away
 from worker.engines import Engines, LoadedEngine
 from worker.stages import StageTimes
 
 log = structlog.get_logger()
 
+Fetched = NDArray[np.uint8] | StorageError | None
+"""A rendition; or why storage does not give it; or None where it is gone or damaged, and must be made again."""
 LOADING_THREADS = 4
 REFUSED_FOR_S = 60.0
 SMALLER_FOR_S = 600.0
@@ -204,8 +207,10 @@ class BatchLoader:
         batch = LoadedBatch(claim, loaded)
         spec = loaded.bundle.rendition
         squares = []
-        for scan_id, picture in zip(claim.scan_ids, self._fetch_all(spec.hash, claim.scan_ids), strict=True):
-            if picture is None or max(picture.shape) != spec.side:
+        pictures = list(self._fetch_all(spec.hash, claim.scan_ids))
+        self._check_storage(spec.hash, claim.scan_ids, pictures)
+        for scan_id, picture in zip(claim.scan_ids, pictures, strict=True):
+            if not isinstance(picture, np.ndarray) or max(picture.shape) != spec.side:
                 self._send_back(claim.lease, scan_id, spec.hash)
                 continue
             batch.scan_ids.append(scan_id)
@@ -214,22 +219,34 @@ class BatchLoader:
         batch.pictures = np.stack(squares) if squares else None
         return batch
 
-    def _fetch_all(self, spec: str, scan_ids: Sequence[str]) -> Iterator[NDArray[np.uint8] | None]:
+    def _check_storage(self, spec: str, scan_ids: Sequence[str], pictures: Sequence[Fetched]) -> None:
+        """Raises StorageError where storage as a whole is away, and not only some of these renditions."""
+        errors = [error for error in pictures if isinstance(error, StorageError)]
+        if errors and storage_is_away(
+            self._system,
+            errors,
+            lambda session: other_renditions(session, spec, scan_ids),
+            others_answered=len(errors) < len(pictures),
+        ):
+            raise errors[0]
+
+    def _fetch_all(self, spec: str, scan_ids: Sequence[str]) -> Iterator[Fetched]:
         """The renditions in order: each thread takes its share in one go, because every handing over costs more."""
         share = -(-len(scan_ids) // LOADING_THREADS)
         shares = [scan_ids[start : start + share] for start in range(0, len(scan_ids), share)]
         fetch = partial(self._fetch, spec)
         return chain.from_iterable(self._threads.map(lambda some: [fetch(scan_id) for scan_id in some], shares))
 
-    def _fetch(self, spec: str, scan_id: str) -> NDArray[np.uint8] | None:
-        """The rendition, or None where it is gone or unreadable and must be made again."""
+    def _fetch(self, spec: str, scan_id: str) -> Fetched:
         try:
             return load_rendition(self._system.storage.get(rendition_key(scan_id, spec)))
         except (ObjectMissing, ValueError):
             return None
+        except StorageError as error:
+            return error
 
     def _send_back(self, lease: Lease, scan_id: str, spec: str) -> None:
-        log.warning("rendition is missing, it will be made again", scan=scan_id)
+        log.warning("rendition is missing or cannot be read, it will be made again", scan=scan_id)
         committed(
             self._system.database,
             lambda session: remake_rendition(

@@ -6,11 +6,13 @@ import structlog
 
 from screening import checkpoints
 from screening.inference.batch_size import batch_size_of
-from screening.inference.bundle import Bundle
+from screening.inference.bundle import Bundle, BundleError
 from screening.inference.choice import open_engine
-from screening.inference.engine import Engine
+from screening.inference.engine import Engine, EngineError
 from screening.inference.selfcheck import check_against_golden
+from screening.storage import StorageError
 from screening.system import System
+from worker.blame import other_originals, storage_is_away
 
 log = structlog.get_logger()
 
@@ -58,13 +60,44 @@ class Engines:
         self._loaded[checkpoint_id] = known
         return known
 
+    def drop(self, checkpoint_id: str) -> None:
+        """Forget an engine: the next one that is asked for is opened anew."""
+        self._loaded.pop(checkpoint_id, None)
+
     def _open(self, checkpoint_id: str) -> LoadedEngine:
         settings = self._system.settings
         with self._system.database.read() as session:
             form = checkpoints.get(session, checkpoint_id).form
-        bundle = checkpoints.fetch_bundle(self._system.storage, checkpoint_id, settings.data_dir / "checkpoints")
-        engine = open_engine(settings.engine, bundle, form, self._threads)
-        check = check_against_golden(engine, bundle, form)
+        bundle = self._fetch(checkpoint_id)
+        try:
+            engine = open_engine(settings.engine, bundle, form, self._threads)
+            check = check_against_golden(engine, bundle, form)
+            size = settings.batch_size or batch_size_of(engine, settings.data_dir / "batch-sizes.json")
+        except (BundleError, EngineError):
+            raise
+        except Exception as error:
+            # A device fails in ways of its own.
+            raise EngineError(f"{bundle.name} ({form}) cannot be loaded here: {error!r}") from error
         log.info("engine ready", checkpoint=checkpoint_id, engine=engine.name, difference=check.difference)
-        size = settings.batch_size or batch_size_of(engine, settings.data_dir / "batch-sizes.json")
         return LoadedEngine(engine, bundle, form, size)
+
+    def _fetch(self, checkpoint_id: str) -> Bundle:
+        try:
+            return checkpoints.fetch_bundle(
+                self._system.storage, checkpoint_id, self._system.settings.data_dir / "checkpoints"
+            )
+        except StorageError as error:
+            if storage_is_away(self._system, [error], lambda session: other_originals(session, [checkpoint_id])):
+                raise
+            raise BundleError(f"its files cannot be read from storage: {error}; restore them from a backup") from error
+
+
+def check_still_works(loaded: LoadedEngine) -> None:
+    """Raises EngineError where an engine does not reproduce its golden tensors any more: no scan is to blame then."""
+    try:
+        check_against_golden(loaded.engine, loaded.bundle, loaded.form)
+    except Exception as error:
+        raise EngineError(
+            f"the {loaded.engine.name} engine on {loaded.engine.device} broke while it was in use ({error}); it is "
+            "opened again after a pause, look at the device should that not help"
+        ) from error

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -19,12 +18,10 @@ from screening.ledger.preparing import (
     PreparedScan,
     RenditionClaim,
     claim_renditions,
-    put_back,
-    record_ready,
-    record_rejected,
     release_renditions,
     renew_renditions,
 )
+from screening.ledger.reviving import ORIGINAL_MISSING_CODE, ORIGINAL_MISSING_REASON
 from screening.ledger.sweeping import complete_runs
 from screening.queue import QueueName
 from screening.radiographs.decoder import Decoder
@@ -34,7 +31,9 @@ from screening.radiographs.problems import Unscreenable
 from screening.radiographs.rendition_spec import RenditionSpec
 from screening.storage import ObjectMissing, StorageError, display_key, original_key, rendition_key
 from screening.system import System
+from worker.blame import other_originals, storage_is_away
 from worker.keeping import kept_lease
+from worker.outcomes import Hindrance, Outcome, Rejection, record_outcomes
 from worker.stages import StageTimes
 
 log = structlog.get_logger()
@@ -44,14 +43,6 @@ CLAIMED_PER_CHILD = 8
 GROUP_TAKES_S = 0.5
 """What is claimed together should take about so long: an urgent scan waits for the group that came before it."""
 TRIES_OF_ONE_FILE = 2
-
-
-@dataclass(frozen=True)
-class Rejection:
-    code: str
-    reason: str
-    final: bool = True
-    """False where the machine, and not the file, may be to blame."""
 
 
 class Preparer:
@@ -68,6 +59,8 @@ class Preparer:
         self._threads = self._stack.enter_context(ThreadPoolExecutor(children, thread_name_prefix="decode"))
         self._stages = StageTimes()
         self._together = children
+        self._held_up = False
+        """Whether storage, or an archive, gave the latest group nothing to do; then no more workers are called."""
         self.prepared = 0
         self.rejected = 0
 
@@ -114,7 +107,7 @@ class Preparer:
         if not claims:
             return False
         self._stages.add("claim", time.perf_counter() - started, len(claims))
-        if len(claims) == self._together:
+        if len(claims) == self._together and not self._held_up:
             self._system.waker.wake(QueueName.PREPARE)
 
         def renew() -> None:
@@ -124,22 +117,41 @@ class Preparer:
         try:
             with kept_lease(renew, settings.lease_s / 3):
                 outcomes = list(self._threads.map(self._prepare_one, claims))
-        except (StorageError, SQLAlchemyError, ChildFailed) as error:
+                away = self._storage_is_away(claims, outcomes)
+        except (SQLAlchemyError, ChildFailed) as error:
             log.error("scans not prepared, they will be tried again", error=str(error))
             committed(self._system.database, lambda session: release_renditions(session, lease))
             return False
         with self._stages.timing("record", len(claims)):
-            self._record(lease, claims, outcomes)
+            self._record(lease, list(zip(claims, outcomes, strict=True)), away)
         self._together = group_size(self._children, len(claims), time.perf_counter() - started)
-        return True
+        hindered = all(isinstance(outcome, Hindrance) for outcome in outcomes)
+        # What was hindered before comes after everything else: with nothing but such left, the sweep asks again.
+        self._held_up = away or (hindered and claims[0].attempts > 1)
+        return not self._held_up
 
-    def _prepare_one(self, claim: RenditionClaim) -> PreparedScan | Rejection:
+    def _storage_is_away(self, claims: list[RenditionClaim], outcomes: list[Outcome]) -> bool:
+        hindrances = [outcome for outcome in outcomes if isinstance(outcome, Hindrance)]
+        if hindrances:
+            log.error("scans not prepared", scans=len(hindrances), error=str(hindrances[0].error))
+        errors = [hindrance.error for hindrance in hindrances if not hindrance.of_archive]
+        sha256s = [claim.sha256 for claim in claims]
+        return bool(errors) and storage_is_away(
+            self._system,
+            errors,
+            lambda session: other_originals(session, sha256s),
+            others_answered=len(hindrances) < len(outcomes),
+        )
+
+    def _prepare_one(self, claim: RenditionClaim) -> Outcome:
         storage = self._system.storage
         try:
             with self._stages.timing("read", 1):
                 data = storage.get(original_key(claim.sha256))
         except ObjectMissing:
-            return Rejection("original_missing", "The original is not in storage any more. Send the file again.")
+            return Rejection(ORIGINAL_MISSING_CODE, ORIGINAL_MISSING_REASON)
+        except StorageError as error:
+            return Hindrance(error, while_reading=True)
         decoder = self._decoders.get()
         try:
             prepared = decoder.prepare(data, self._spec(claim.spec))
@@ -150,9 +162,12 @@ class Preparer:
             self._decoders.put(decoder)
         for stage, seconds in prepared.seconds.items():
             self._stages.add(stage, seconds, 1)
-        with self._stages.timing("store", 1):
-            storage.put(rendition_key(claim.scan_id, claim.spec), prepared.rendition_png)
-            storage.put(display_key(claim.scan_id), prepared.display_jpeg)
+        try:
+            with self._stages.timing("store", 1):
+                storage.put(rendition_key(claim.scan_id, claim.spec), prepared.rendition_png)
+                storage.put(display_key(claim.scan_id), prepared.display_jpeg)
+        except StorageError as error:
+            return Hindrance(error, while_reading=False)
         facts = prepared.facts
         kept = {
             "media_type": facts.media_type,
@@ -176,25 +191,25 @@ class Preparer:
             facts=kept,
         )
 
-    def _record(self, lease: Lease, claims: list[RenditionClaim], outcomes: list[PreparedScan | Rejection]) -> None:
-        def record(session: Session) -> None:
-            now = self._system.clock()
-            record_ready(session, lease, now, [item for item in outcomes if isinstance(item, PreparedScan)])
-            for claim, outcome in zip(claims, outcomes, strict=True):
-                if not isinstance(outcome, Rejection):
-                    continue
-                if not outcome.final:
-                    put_back(session, lease, claim.scan_id, claim.spec)
-                else:
-                    record_rejected(session, lease, now, claim.scan_id, claim.spec, outcome.code, outcome.reason)
+    def _record(self, lease: Lease, outcomes: list[tuple[RenditionClaim, Outcome]], storage_away: bool) -> None:
+        system = self._system
 
-        committed(self._system.database, record, TRIES_TO_RECORD)
-        self._system.waker.wake(QueueName.SCREEN)
-        rejections = sum(isinstance(item, Rejection) and item.final for item in outcomes)
-        self.rejected += rejections
-        self.prepared += len(outcomes) - rejections
-        if rejections:
-            committed(self._system.database, lambda session: complete_runs(session, self._system.clock()))
+        def record(session: Session) -> int:
+            return record_outcomes(
+                session,
+                lease,
+                system.clock(),
+                outcomes,
+                storage_away=storage_away,
+                max_attempts=system.settings.max_attempts,
+            )
+
+        rejected = committed(system.database, record, TRIES_TO_RECORD)
+        system.waker.wake(QueueName.SCREEN)
+        self.rejected += rejected
+        self.prepared += sum(isinstance(outcome, PreparedScan) for _, outcome in outcomes)
+        if rejected:
+            committed(system.database, lambda session: complete_runs(session, system.clock()))
 
     def _spec(self, spec: str) -> RenditionSpec:
         if spec not in self._specs:

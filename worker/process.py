@@ -1,6 +1,10 @@
 """What one worker process has open, made when its first task of a kind needs it."""
 
+import os
+import signal
 import threading
+
+import structlog
 
 from screening.cores import usable_cores
 from screening.queue import QueueName
@@ -13,6 +17,8 @@ from worker.prepare import Preparer
 from worker.screen import Screener
 from worker.unpack import Unpacking
 from worker.upkeep import sweep_once
+
+log = structlog.get_logger()
 
 
 class WorkerProcess:
@@ -39,14 +45,19 @@ class WorkerProcess:
             self.system.waker.wake(QueueName.PREPARE)
 
     def prepare(self) -> None:
-        unpacked_more = self._the_unpacking().unpack_slice(self._stopping.is_set)
+        # In this order, because a container takes long; meanwhile only scans that are as urgent are prepared.
         prepared_more = self._the_preparer().prepare_slice(self._stopping.is_set)
-        if unpacked_more or prepared_more:
+        unpacked_more = self._the_unpacking().unpack_slice(self._stopping.is_set)
+        if prepared_more or unpacked_more:
             self.system.waker.wake(QueueName.PREPARE)
 
     def screen(self) -> None:
-        if self._the_screener().screen_slice(self._stopping.is_set):
+        screener = self._the_screener()
+        if screener.screen_slice(self._stopping.is_set):
             self.system.waker.wake(QueueName.SCREEN)
+        if screener.needs_new_process:
+            log.error("the device failed; this process ends, for a new one to take its place")
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def sweep(self) -> None:
         sweep_once(self.system)
@@ -99,7 +110,7 @@ class WorkerProcess:
                 max_member_bytes=settings.max_file_mb * MIB,
                 max_total_bytes=settings.max_container_mb * MIB,
             )
-            self._unpacking = Unpacking(self.system, limits)
+            self._unpacking = Unpacking(self.system, limits, self._the_preparer().prepare_slice)
         return self._unpacking
 
     def _the_screener(self) -> Screener:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from screening import checkpoints
 from screening.database.states import Lane
 from screening.database.transactions import TRIES_TO_RECORD, committed
-from screening.inference.engine import Engine, NotFiniteError, OutOfDeviceMemory, Predictions
+from screening.inference.engine import Engine, EngineError, NotFiniteError, OutOfDeviceMemory, Predictions
 from screening.inference.maps import pack_map
 from screening.ledger.recording import Outcome, fail_scan, record_batch
 from screening.ledger.releasing import renew
@@ -22,7 +22,7 @@ from screening.queue import QueueName
 from screening.radiographs.rendition import content_box
 from screening.system import System
 from worker.batches import BatchLoader, LoadedBatch, close_runs
-from worker.engines import Engines
+from worker.engines import Engines, check_still_works
 from worker.stages import StageTimes
 
 log = structlog.get_logger()
@@ -66,6 +66,8 @@ class Screener:
         self._recording: Future[None] | None = None
         self._runs_closed_at = -CLOSES_RUNS_EVERY_S
         self.statistics = ScreenStatistics()
+        self.needs_new_process = False
+        """Whether an engine broke in a way that only a new process mends."""
 
     def details(self) -> dict[str, object]:
         """What this worker is running on, for its heartbeat."""
@@ -97,7 +99,7 @@ class Screener:
         while batch is not None:
             if urgent := self._batches.overtaking(batch):
                 handed_back |= not self._screen(urgent)
-            last = should_stop() or time.monotonic() >= end
+            last = should_stop() or self.needs_new_process or time.monotonic() >= end
             alone = last or batch.claim.tried
             following = None if alone else self._ahead.submit(self._batches.next, untried_only=True)
             try:
@@ -136,6 +138,10 @@ class Screener:
             self._batches.refuse(claim.checkpoint_id, error)
             self._batches.release(claim, tried=False)
             return False
+        except EngineError as error:
+            self._give_up_engine(batch, error)
+            self._batches.release(claim, tried=False)
+            return False
         except Exception:
             # Attempts were counted by the claim: the batch comes back smaller, until the culprit is alone.
             log.exception("batch failed", size=len(batch.scan_ids))
@@ -148,6 +154,13 @@ class Screener:
         took = time.monotonic() - started
         self._recording = self._recorder.submit(self._record, batch, predictions, took)
         return True
+
+    def _give_up_engine(self, batch: LoadedBatch, error: EngineError) -> None:
+        """Serve this checkpoint no more until its engine was opened again, after a while or by a new process."""
+        self._batches.refuse(batch.claim.checkpoint_id, error)
+        self._engines.drop(batch.claim.checkpoint_id)
+        # What torch has open on a GPU is lost to the whole process after some errors, and no new engine mends it.
+        self.needs_new_process |= batch.loaded.engine.name == "torch"
 
     def _wait_until_recorded(self) -> None:
         recording, self._recording = self._recording, None
@@ -194,12 +207,21 @@ class Screener:
         close_runs(self._system)
 
     def _predict(self, batch: LoadedBatch) -> Predictions | None:
-        """Answers for what is left of the batch after scans without an answer were ended; None for nothing left."""
+        """Answers for what is left of the batch after scans without an answer were ended; None for nothing left.
+
+        Raises EngineError where the engine broke, so that no scan answers for it.
+        """
         while batch.pictures is not None and len(batch.pictures):
             try:
                 return self._predict_in_parts(batch.loaded.engine, batch.pictures)
+            except OutOfDeviceMemory:
+                raise
             except NotFiniteError as error:
+                check_still_works(batch.loaded)
                 self._fail_rows(batch, error.rows)
+            except Exception:
+                check_still_works(batch.loaded)
+                raise
         return None
 
     def _predict_in_parts(self, engine: Engine, pictures: NDArray[np.uint8]) -> Predictions:

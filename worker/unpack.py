@@ -1,20 +1,22 @@
 """Unpacking: the members of claimed containers are admitted to their run, each with a receipt of its own."""
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from screening.database.states import RunState
-from screening.database.tables import Run
+from screening.archives.references import ArchiveAway, reference_key
+from screening.database.states import RunState, WorkState
+from screening.database.tables import Container, Rendition, Run
 from screening.database.transactions import committed
 from screening.errors import Full
-from screening.ledger.lease import Lease
+from screening.ledger.lease import SET_ASIDE_CODE, Lease
 from screening.ledger.sweeping import complete_runs
 from screening.ledger.unpacking import (
     ContainerClaim,
@@ -33,9 +35,18 @@ from screening.radiographs.unpacker import unpack
 from screening.runs.intake import Arrival, admit_arrivals, take_in
 from screening.storage import ObjectMissing, StorageError, container_key
 from screening.system import System
+from worker.blame import other_originals, storage_is_away
 from worker.keeping import kept_lease
 
 log = structlog.get_logger()
+
+GIVES_WAY_EVERY = 16
+"""After so many members, what is as urgent as the container is prepared first."""
+COPIED_AT_ONCE = 32 << 20
+_NOT_READ = (
+    "This archive could not be read from storage and unpacked in {attempts} tries, so it was set aside. What came out "
+    "of it before stays. Have the storage and the room for temporary files checked, then send it again."
+)
 
 
 class StoppedEarly(Exception):
@@ -45,9 +56,13 @@ class StoppedEarly(Exception):
 class Unpacking:
     """Unpacks containers one after the other."""
 
-    def __init__(self, system: System, limits: ContainerLimits) -> None:
+    def __init__(
+        self, system: System, limits: ContainerLimits, prepare: Callable[[Callable[[], bool]], object]
+    ) -> None:
+        """prepare: prepares the most urgent scans, for a slice at most, until what it is given says to stop."""
         self._system = system
         self._limits = limits
+        self._prepare = prepare
 
     def unpack_slice(self, should_stop: Callable[[], bool]) -> bool:
         """Unpack until nothing waits, the slice is over, or a stop is asked for. Returns whether work may be left."""
@@ -93,20 +108,59 @@ class Unpacking:
             self._reject(lease, claim, problem.code, str(problem))
         except ObjectMissing:
             self._reject(lease, claim, "original_missing", "The archive is not in storage any more. Send it again.")
-        except (StorageError, StoppedEarly, Full) as reason:
-            log.warning("container handed back", container=claim.file_name, reason=str(reason))
-            committed(database, lambda session: release_container(session, lease, claim.container_id))
+        except (StoppedEarly, Full) as reason:
+            self._hand_back(lease, claim, reason)
             if isinstance(reason, StoppedEarly):
                 self._system.waker.wake(QueueName.PREPARE)  # Another worker may begin at once.
-            self._system.waker.wake(QueueName.SCREEN)
             return False
+        except StorageError as error:
+            if self._is_to_wait(claim, error):
+                self._hand_back(lease, claim, error)
+                return False
+            if not self._set_aside(lease, claim, error):
+                return True
         self._system.waker.wake(QueueName.PREPARE, QueueName.SCREEN)
         committed(database, lambda session: complete_runs(session, clock()))
-        with database.read() as session:
-            wanted = container_is_wanted(session, claim.sha256)
-        if not wanted:
-            self._system.storage.delete(container_key(claim.sha256))
+        self._forget(claim)
         return True
+
+    def _hand_back(self, lease: Lease, claim: ContainerClaim, reason: Exception) -> None:
+        log.warning("container handed back", container=claim.file_name, reason=str(reason))
+        committed(self._system.database, lambda session: release_container(session, lease, claim.container_id))
+        self._system.waker.wake(QueueName.SCREEN)
+
+    def _is_to_wait(self, claim: ContainerClaim, error: StorageError) -> bool:
+        """Whether storage as a whole, or for the second time the archive that holds it, is away: no attempt counts."""
+        if isinstance(error, ArchiveAway):
+            # The first time counts, so that it waits behind containers that were not tried yet.
+            return self._row(claim).attempts > 1
+        return storage_is_away(self._system, [error], lambda session: other_originals(session, [claim.sha256]))
+
+    def _set_aside(self, lease: Lease, claim: ContainerClaim, error: StorageError) -> bool:
+        """Give up a container that alone fails, after too many attempts; else it is tried again when its lease ends."""
+        log.error("container not unpacked", container=claim.file_name, error=str(error))
+        attempts = self._row(claim).attempts
+        if isinstance(error, ArchiveAway) or attempts < self._system.settings.max_attempts:
+            return False
+        self._reject(lease, claim, SET_ASIDE_CODE, _NOT_READ.format(attempts=attempts))
+        return True
+
+    def _row(self, claim: ContainerClaim) -> Container:
+        with self._system.database.read() as session:
+            return session.get_one(Container, claim.container_id)
+
+    def _forget(self, claim: ContainerClaim) -> None:
+        """Delete what nobody has to unpack any more, unless the same bytes came again since and have no row yet."""
+        with self._system.database.read() as session:
+            wanted = container_is_wanted(session, claim.sha256)
+        if wanted:
+            return
+        key, since = container_key(claim.sha256), self._row(claim).queued_at
+        try:
+            for stored in (key, reference_key(key)):
+                self._system.storage.delete_unless_fresh(stored, since)
+        except StorageError as error:
+            log.warning("container stays until the next clean-up", container=claim.file_name, error=str(error))
 
     def _reject(self, lease: Lease, claim: ContainerClaim, code: str, reason: str) -> None:
         committed(
@@ -117,18 +171,35 @@ class Unpacking:
         )
 
     def _admit_members(self, claim: ContainerClaim, should_stop: Callable[[], bool]) -> None:
-        with tempfile.TemporaryDirectory(prefix="container-") as folder:
-            path = Path(folder) / "container"
-            with self._system.storage.open(container_key(claim.sha256)) as source, path.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            for number, member in enumerate(unpack(path, self._limits)):
+        # A file without a name: however this process ends, nothing of it stays.
+        with tempfile.TemporaryFile() as copy:
+            self._copy(claim, copy, should_stop)
+            for number, member in enumerate(unpack(Path(f"/dev/fd/{copy.fileno()}"), self._limits)):
                 if should_stop():
                     raise StoppedEarly("the worker is stopping")
                 self._admit(claim, member)
-                if number % 16 == 0:
-                    self._check_run(claim.run_id)
+                if number % GIVES_WAY_EVERY == 0:
+                    lane = self._lane_of_run(claim.run_id)
                     self._system.capacity.check_space(0)
                     self._system.waker.wake(QueueName.PREPARE)
+                    self._give_way(lane, should_stop)
+
+    def _copy(self, claim: ContainerClaim, copy: BinaryIO, should_stop: Callable[[], bool]) -> None:
+        with self._system.storage.open(container_key(claim.sha256)) as source:
+            while _copy_piece(claim.file_name, source, copy):
+                if should_stop():
+                    raise StoppedEarly("the worker is stopping")
+                self._give_way(self._lane_of_run(claim.run_id) - 1, should_stop)
+
+    def _give_way(self, last_lane: int, should_stop: Callable[[], bool]) -> None:
+        """Have scans of this lane and of more urgent ones prepared first, for a slice at most."""
+
+        def waits() -> bool:
+            some = select(Rendition.scan_id).where(Rendition.state == WorkState.WAITING, Rendition.lane <= last_lane)
+            with self._system.database.read() as session:
+                return session.scalar(some.limit(1)) is not None
+
+        self._prepare(lambda: should_stop() or not waits())
 
     def _admit(self, claim: ContainerClaim, member: Member) -> None:
         name = f"{claim.file_name}/{member.name}"
@@ -140,7 +211,21 @@ class Unpacking:
             incoming.write(member.data)
             take_in(self._system, claim.run_id, name, incoming, claim.container_id)
 
-    def _check_run(self, run_id: int) -> None:
+    def _lane_of_run(self, run_id: int) -> int:
+        """Raises Unscreenable where the run was cancelled."""
         with self._system.database.read() as session:
-            if session.get_one(Run, run_id).state == RunState.CANCELLED:
-                raise Unscreenable("damaged", "The run was cancelled while this archive was being unpacked.")
+            run = session.get_one(Run, run_id)
+        if run.state == RunState.CANCELLED:
+            raise Unscreenable("damaged", "The run was cancelled while this archive was being unpacked.")
+        return run.lane
+
+
+def _copy_piece(name: str, source: BinaryIO, copy: BinaryIO) -> bool:
+    """Returns whether there was anything left to copy."""
+    try:
+        piece = source.read(COPIED_AT_ONCE)
+        copy.write(piece)
+        copy.flush()
+    except OSError as error:
+        raise StorageError(f"{name} cannot be copied to be unpacked ({error.strerror})") from error
+    return bool(piece)

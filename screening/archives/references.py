@@ -1,21 +1,32 @@
 """Originals that stay where they are: storage that keeps a reference in place of the bytes.
 
-A reference is a small JSON object with the address of a file. Its bytes are hashed whenever they are read, so that a
-file which was changed in its archive is never taken for the scan that it was.
+A reference is a small JSON object with the address of a file and of the archive that it is in. The bytes are hashed
+whenever they are read, so that a file which was changed in its archive is never taken for the scan that it was.
 """
 
 import hashlib
 import io
 import json
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import datetime
 from types import TracebackType
 from typing import BinaryIO, Self
+from urllib.parse import unquote
 
-from screening.archives.walking import read_address
-from screening.storage.objects import Incoming, ObjectMissing, Storage, StoredObject
+from screening.archives.walking import read_address, walk
+from screening.storage.backends import open_storage
+from screening.storage.objects import Incoming, ObjectMissing, Storage, StorageError, StoredObject
 
+AWAY_FOR_S = 30.0
+"""An archive that was away is not asked again for so long: thousands of its files may be wanted meanwhile."""
+_AWAY = "the archive {} does not answer, or is not mounted; its files wait until it is back"
 _REFERABLE = ("originals/", "containers/")
+
+
+class ArchiveAway(StorageError):
+    """The archive that holds a file does not answer, or is not mounted; the file is not to blame."""
 
 
 def reference_key(key: str) -> str:
@@ -27,6 +38,7 @@ class WithReferences:
 
     def __init__(self, base: Storage) -> None:
         self.base = base
+        self._away_since: dict[str, float] = {}
 
     def receive(self) -> Incoming:
         return self.base.receive()
@@ -51,8 +63,18 @@ class WithReferences:
             return io.BytesIO(self._referred(key))
 
     def _referred(self, key: str) -> bytes:
-        address = json.loads(self.base.get(reference_key(key)))["address"]
-        data = b"".join(read_address(address))
+        reference = json.loads(self.base.get(reference_key(key)))
+        # References of before do not name their archive.
+        address, archive = reference["address"], reference.get("archive", "")
+        if time.monotonic() - self._away_since.get(archive, -AWAY_FOR_S) < AWAY_FOR_S:
+            raise ArchiveAway(_AWAY.format(archive))
+        try:
+            data = b"".join(read_address(address))
+        except StorageError as error:
+            if not archive or _has_files(archive):
+                raise
+            self._away_since[archive] = time.monotonic()
+            raise ArchiveAway(_AWAY.format(archive)) from error
         if hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
             raise ObjectMissing(f"the file at {address} is another one now")
         return data
@@ -80,11 +102,11 @@ class WithReferences:
 
 
 class IncomingReference:
-    """A file elsewhere, read once to be hashed; `keep` stores where it is instead of what it holds."""
+    """A file of an archive, read once to be hashed; `keep` stores where it is instead of what it holds."""
 
-    def __init__(self, storage: Storage, address: str, head_size: int) -> None:
+    def __init__(self, storage: Storage, archive: str, address: str, head_size: int) -> None:
         self._storage = storage
-        self._address = address
+        self._reference = {"address": address, "archive": archive}
         self._head_size = head_size
         self._head = b""
         self._hash = hashlib.sha256()
@@ -105,7 +127,7 @@ class IncomingReference:
 
     def keep(self, key: str) -> None:
         # Put even where one is there: it counts as kept at this moment, and a clean-up leaves it alone.
-        self._storage.put(reference_key(key), json.dumps({"address": self._address}).encode())
+        self._storage.put(reference_key(key), json.dumps(self._reference).encode())
 
     def __enter__(self) -> Self:
         return self
@@ -114,6 +136,17 @@ class IncomingReference:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing is held."""
+
+
+def _has_files(archive: str) -> bool:
+    """Whether an archive answers and holds anything: the folder of one that is not mounted is gone, or empty."""
+    try:
+        if archive.startswith("s3:"):
+            return next(open_storage(unquote(archive)).list(""), None) is not None
+        with closing(walk(archive)) as files:
+            return next(files, None) is not None
+    except StorageError:
+        return False
 
 
 def fill(incoming: Incoming, chunks: Iterable[bytes]) -> None:

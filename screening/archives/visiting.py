@@ -127,7 +127,9 @@ def _look_at(system: System, archive: Archive, file: FoundFile) -> Arrival:
         reason = f"The file has {file.size // MIB:,} MB; at most {most // MIB:,} MB are taken."
         return Arrival(file.path, None, file.size, refusal=Unscreenable("too_large", reason))
     receive = (
-        IncomingReference(system.storage, file.address, HEAD_BYTES) if archive.in_place else system.storage.receive()
+        IncomingReference(system.storage, archive.url, file.address, HEAD_BYTES)
+        if archive.in_place
+        else system.storage.receive()
     )
     with receive as incoming:
         try:

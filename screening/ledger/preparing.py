@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, bindparam, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from screening.database.states import UNFINISHED, JobState, Lane, RunState, WorkState
 from screening.database.tables import Checkpoint, Job, Rendition, Run, Scan
+from screening.ledger.lanes import settle_lanes
 from screening.ledger.lease import Lease, after_attempts
+from screening.ledger.reviving import ORIGINAL_MISSING_CODE, note_missing_original
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def record_ready(session: Session, lease: Lease, now: datetime, prepared: Sequen
             .where(
                 Job.scan_id.in_([item.scan_id for item in kept if item.spec == spec]),
                 Job.state == JobState.PREPARING,
-                Job.run_id.in_(_runs_with_spec(spec)),
+                Job.run_id.in_(runs_with_spec(spec)),
             )
             .values(state=JobState.QUEUED),
             execution_options={"synchronize_session": False},
@@ -155,6 +157,8 @@ def record_rejected(
     )
     if held is None:
         return False
+    if code == ORIGINAL_MISSING_CODE:
+        note_missing_original(session, now, scan_id)
     reject_jobs(session, now, scan_id, spec, code, reason)
     return True
 
@@ -163,7 +167,7 @@ def reject_jobs(session: Session, now: datetime, scan_id: str, spec: str, code: 
     """End every unfinished job of this scan that needs this rendition."""
     session.execute(
         update(Job)
-        .where(Job.scan_id == scan_id, Job.state.in_(UNFINISHED), Job.run_id.in_(_runs_with_spec(spec)))
+        .where(Job.scan_id == scan_id, Job.state.in_(UNFINISHED), Job.run_id.in_(runs_with_spec(spec)))
         .values(
             state=JobState.REJECTED,
             problem_code=code,
@@ -177,11 +181,7 @@ def reject_jobs(session: Session, now: datetime, scan_id: str, spec: str, code: 
 
 def put_back(session: Session, lease: Lease, scan_id: str, spec: str) -> None:
     """Have a claimed rendition tried again; the attempt stays counted."""
-    session.execute(
-        update(Rendition)
-        .where(*_held(lease, scan_id, spec))
-        .values(state=WorkState.WAITING, lease_token=None, lease_until=None)
-    )
+    _wait_again(session, _held(lease, scan_id, spec), {})
 
 
 def renew_renditions(session: Session, lease: Lease, until: datetime) -> None:
@@ -195,11 +195,20 @@ def renew_renditions(session: Session, lease: Lease, until: datetime) -> None:
 
 def release_renditions(session: Session, lease: Lease) -> None:
     """Hand claimed renditions back untried, as a worker does that is asked to stop."""
-    session.execute(
+    mine = (Rendition.lease_token == lease.token, Rendition.state == WorkState.WORKING)
+    _wait_again(session, mine, {"attempts": Rendition.attempts - 1})
+
+
+def _wait_again(session: Session, held: Sequence[ColumnElement[bool]], more: dict[str, Any]) -> None:
+    handed_back = session.execute(
         update(Rendition)
-        .where(Rendition.lease_token == lease.token, Rendition.state == WorkState.WORKING)
-        .values(state=WorkState.WAITING, lease_token=None, lease_until=None, attempts=Rendition.attempts - 1)
-    )
+        .where(*held)
+        .values(state=WorkState.WAITING, lease_token=None, lease_until=None, **more)
+        .returning(Rendition.scan_id, Rendition.spec),
+        execution_options={"synchronize_session": False},
+    ).all()
+    if handed_back:
+        settle_lanes(session, tuple_(Rendition.scan_id, Rendition.spec).in_([tuple(row) for row in handed_back]))
 
 
 def waiting_renditions(session: Session) -> bool:
@@ -215,7 +224,7 @@ def _last_open_lane(session: Session) -> Lane:
     return Lane.ROUTINE if session.scalar(at_work.limit(1)) is None else Lane.ARCHIVE
 
 
-def _held(lease: Lease, scan_id: str, spec: str) -> tuple[Any, ...]:
+def _held(lease: Lease, scan_id: str, spec: str) -> tuple[ColumnElement[bool], ...]:
     return (
         Rendition.scan_id == scan_id,
         Rendition.spec == spec,
@@ -224,9 +233,15 @@ def _held(lease: Lease, scan_id: str, spec: str) -> tuple[Any, ...]:
     )
 
 
-def _runs_with_spec(spec: str) -> Select[Any]:
+def runs_with_spec(spec: str) -> Select[Any]:
+    """The live runs whose jobs need renditions of this spec."""
     return (
         select(Run.id)
         .join(Checkpoint, Checkpoint.id == Run.checkpoint_id)
         .where(Checkpoint.rendition_spec == spec, Run.state != RunState.CANCELLED)
     )
+
+
+def put_back_untried(session: Session, lease: Lease, scan_id: str, spec: str) -> None:
+    """Have a claimed rendition tried again as if this attempt had not been made."""
+    _wait_again(session, _held(lease, scan_id, spec), {"attempts": Rendition.attempts - 1})

@@ -1,14 +1,16 @@
-"""The sweep: takes back expired leases, sets aside what fails again and again, closes finished runs."""
+"""The sweep: takes back expired leases, sets aside what fails again and again, ends runs and what is left of them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, or_, select, update
+from sqlalchemy import ColumnElement, exists, or_, select, tuple_, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening.database.states import UNFINISHED, JobState, RunState, WorkState
 from screening.database.tables import Container, Job, Rendition, Run
+from screening.ledger.cancelling import cancel_what_is_left
 from screening.ledger.claiming import first_job, queued_up_to
+from screening.ledger.lanes import settle_lanes
 from screening.ledger.lease import SET_ASIDE_CODE
 from screening.ledger.preparing import reject_jobs, waiting_renditions
 from screening.ledger.releasing import requeue_jobs
@@ -41,6 +43,7 @@ def sweep(session: Session, now: datetime, max_attempts: int, longest_lease: tim
     renditions = _sweep_renditions(session, now, latest, max_attempts)
     is_over = _is_over(Job.lease_until, now, latest)
     jobs = requeue_jobs(session, (Job.state == JobState.SCREENING, is_over), max_attempts, now)
+    cancel_what_is_left(session, now)
     return Sweep(
         renditions=renditions,
         jobs=jobs,
@@ -79,12 +82,14 @@ def _sweep_renditions(session: Session, now: datetime, latest: datetime, max_att
         .with_for_update(skip_locked=True)
     ).scalars()
     count = 0
+    again: list[tuple[str, str]] = []
     for rendition in expired:
         count += 1
         rendition.lease_token = None
         rendition.lease_until = None
         if rendition.attempts < max_attempts:
             rendition.state = WorkState.WAITING
+            again.append((rendition.scan_id, rendition.spec))
             continue
         reason = _PREPARE_SET_ASIDE.format(attempts=rendition.attempts)
         rendition.state = WorkState.REJECTED
@@ -93,6 +98,8 @@ def _sweep_renditions(session: Session, now: datetime, latest: datetime, max_att
         rendition.finished_at = now
         reject_jobs(session, now, rendition.scan_id, rendition.spec, SET_ASIDE_CODE, reason)
     session.flush()
+    if again:
+        settle_lanes(session, tuple_(Rendition.scan_id, Rendition.spec).in_(again))
     return count
 
 

@@ -11,6 +11,7 @@ from screening import audit
 from screening.database.inserting import insert_into
 from screening.database.states import JobState, Lane, RunState, WorkState
 from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Run, Scan
+from screening.ledger.reviving import ORIGINAL_MISSING_CODE, revive_renditions
 from screening.rescreening.selection import Selection
 
 
@@ -36,6 +37,7 @@ def open_over_archive(
 
     Left out is what this checkpoint has screened already, so that a later run goes on with what is left, and what it
     cannot screen (its rendition was rejected, or its job was set aside): that was reported in the run that found it.
+    What was rejected for want of its original comes in again once that is back.
     With a limit the latest scans are taken. The caller's transaction is the unit: all of this is there afterwards, or
     nothing.
     """
@@ -96,7 +98,11 @@ def _insert_jobs(
         .select_from(Scan)
         .outerjoin(Rendition, and_(Rendition.scan_id == Scan.id, Rendition.spec == spec))
         .where(
-            or_(Rendition.state.is_(None), Rendition.state != WorkState.REJECTED),
+            or_(
+                Rendition.state.is_(None),
+                Rendition.state != WorkState.REJECTED,
+                Rendition.problem_code == ORIGINAL_MISSING_CODE,
+            ),
             # Without its original a scan has only the renditions that were made before.
             or_(Scan.original_removed_at.is_(None), Rendition.state == WorkState.READY),
             *wanted,
@@ -131,6 +137,9 @@ def _ask_for_renditions(session: Session, now: datetime, run: Run, spec: str) ->
         ["scan_id", "spec", "state", "lane", "queued_at", "attempts"], waiting, include_defaults=False
     )
     session.execute(statement.on_conflict_do_update(index_elements=["scan_id", "spec"], set_={"lane": Rendition.lane}))
+    wanted = select(Job.scan_id).where(Job.run_id == run.id, Job.state == JobState.PREPARING)
+    this = (Rendition.spec == spec, Rendition.scan_id.in_(wanted))
+    revive_renditions(session, now, Lane.ARCHIVE, (ORIGINAL_MISSING_CODE,), *this)
     _settle(session, now, run, spec, WorkState.READY)
     _settle(session, now, run, spec, WorkState.REJECTED)
     left = select(func.count()).where(Job.run_id == run.id, Job.state == JobState.PREPARING)

@@ -14,7 +14,7 @@ from screening.database.inserting import insert_for
 from screening.database.states import JobState, RunState, WorkState
 from screening.database.tables import Checkpoint, Container, Job, Prediction, Receipt, Rendition, Run, Scan
 from screening.errors import Conflict
-from screening.ledger.lease import SET_ASIDE_CODE
+from screening.ledger.reviving import TRIED_AGAIN_WHEN_SENT, revive_jobs, revive_renditions
 from screening.runs.lifecycle import get_run
 
 ReceiptStatus = Literal["accepted", "duplicate", "rejected"]
@@ -74,7 +74,8 @@ def admit_scan(
     """Admit one file as a scan of this run.
 
     The same bytes are one scan, whatever they are called. A scan that the run's checkpoint has screened is not
-    screened again: its job is finished at once. Admitting the same file under the same name twice changes nothing.
+    screened again: its job is finished at once. Admitting the same file under the same name twice changes nothing,
+    unless sending it again mends what it was rejected for: then its job begins anew.
     """
     scan_id = scan_id_of(file.sha256)
     spec = _spec_of(session, run)
@@ -112,7 +113,7 @@ def admit_scan(
     )
     # A scan whose rendition did not exist until now has no prediction, and nothing is known of it.
     first_state = {"state": JobState.PREPARING} if new_rendition else _state_so_far(session, now, run, scan_id, spec)
-    _insert_missing(
+    new_job = _insert_missing(
         session,
         Job,
         {
@@ -124,6 +125,8 @@ def admit_scan(
             **first_state,
         },
     )
+    if not new_job:
+        revive_jobs(session, run.id, scan_id, first_state)
     status: ReceiptStatus = "accepted" if new else "duplicate"
     reason = None if new else "The server has this picture already; it is listed in this run and not screened twice."
     _add_receipt(
@@ -207,31 +210,30 @@ def _spec_of(session: Session, run: Run) -> str:
 def _state_so_far(session: Session, now: datetime, run: Run, scan_id: str, spec: str) -> dict[str, Any]:
     """Where a job of a scan that came before begins: screened, rejected, queued or preparing.
 
-    A rendition that still waits becomes as urgent as this run; one that was set aside is tried again.
+    A rendition that still waits becomes as urgent as this run; one that was set aside, or lost its original, is made.
     """
     this = (Rendition.scan_id == scan_id, Rendition.spec == spec)
-    session.execute(
-        update(Rendition)
-        .where(*this, Rendition.state == WorkState.WAITING, Rendition.lane > run.lane)
-        .values(lane=run.lane)
-    )
-    session.execute(
-        update(Rendition)
-        .where(*this, Rendition.state == WorkState.REJECTED, Rendition.problem_code == SET_ASIDE_CODE)
-        .values(state=WorkState.WAITING, lane=run.lane, queued_at=now, attempts=0, problem_code=None, problem=None)
-    )
+    # Locked first, so that a rendition that becomes ready, or waits again, at this moment either is seen here or sees
+    # this job.
+    rendition = session.execute(
+        select(Rendition.state, Rendition.lane, Rendition.problem_code, Rendition.problem)
+        .where(*this)
+        .with_for_update()
+    ).one()
+    rejected = rendition.state == WorkState.REJECTED
+    if rejected and rendition.problem_code in TRIED_AGAIN_WHEN_SENT:
+        revive_renditions(session, now, run.lane, TRIED_AGAIN_WHEN_SENT, *this)
+        rejected = False
+    elif rendition.state == WorkState.WAITING and rendition.lane > run.lane:
+        session.execute(update(Rendition).where(*this).values(lane=run.lane))
     screened = session.scalar(
         select(Prediction.id).where(Prediction.scan_id == scan_id, Prediction.checkpoint_id == run.checkpoint_id)
     )
     if screened is not None:
         return {"state": JobState.SCREENED, "finished_at": now}
-    # Locked, so that a rendition that becomes ready at this moment either is seen here or sees this job.
-    rendition = session.execute(
-        select(Rendition.state, Rendition.problem_code, Rendition.problem).where(*this).with_for_update()
-    ).one()
     if rendition.state == WorkState.READY:
         return {"state": JobState.QUEUED}
-    if rendition.state == WorkState.REJECTED:
+    if rejected:
         return {
             "state": JobState.REJECTED,
             "problem_code": rendition.problem_code,

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from screening.database.states import RunState
 from screening.database.tables import Run
 from screening.database.transactions import committed
 from screening.radiographs.problems import Unscreenable
@@ -57,15 +58,23 @@ def admit_arrivals(
     """Admit files to a run in one transaction; a receipt for each, in the given order.
 
     An upload needs a run that still takes files (Conflict otherwise); what comes out of a container belongs to its run
-    even after that was submitted. The wake-up is the caller's, afterwards.
+    even after that was submitted, but not once it was cancelled (Unscreenable then, which ends the container). The
+    wake-up is the caller's, afterwards.
     """
 
     def admit(session: Session) -> list[Receipted]:
-        run = run_for_admission(session, run_id) if container_id is None else get_run(session, run_id)
+        run = run_for_admission(session, run_id) if container_id is None else _run_of_container(session, run_id)
         return [_admit(session, system.clock(), run, arrival, container_id) for arrival in arrivals]
 
     # Two senders of the same files in different orders may end in a deadlock, of which one is tried again.
     return committed(system.database, admit)
+
+
+def _run_of_container(session: Session, run_id: int) -> Run:
+    run = get_run(session, run_id, share_locked=True)
+    if run.state == RunState.CANCELLED:
+        raise Unscreenable("damaged", "The run was cancelled while this archive was being unpacked.")
+    return run
 
 
 def _admit(session: Session, now: datetime, run: Run, arrival: Arrival, container_id: int | None) -> Receipted:

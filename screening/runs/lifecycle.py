@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from screening import audit, checkpoints
@@ -11,6 +11,8 @@ from screening.database.base import LARGEST_ID
 from screening.database.states import JobState, Lane, RunState, WorkState
 from screening.database.tables import Container, Job, Rendition, Run
 from screening.errors import Conflict, NotFound, Refused
+from screening.ledger.cancelling import cancel_jobs
+from screening.ledger.lanes import settle_lanes
 from screening.ledger.sweeping import complete_runs
 
 LONGEST_NAME = 200
@@ -91,13 +93,12 @@ def unfinished_uploads(session: Session, person: str, limit: int) -> Sequence[Ru
 def submit_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
     """Say that no more files will come. Submitting twice is no error; an empty run is complete at once."""
     run = get_run(session, run_id)
-    if run.state == RunState.CANCELLED:
-        raise Conflict("run_cancelled", f"Run {run_id} was cancelled. Open a new run.")
     if run.submitted_at is None:
-        state = RunState.PAUSED if run.state == RunState.PAUSED else RunState.RUNNING
+        # As it is at this moment: it may be paused, resumed or cancelled since it was read.
+        state = case((Run.state == RunState.PAUSED, RunState.PAUSED.value), else_=RunState.RUNNING.value)
         first = session.scalar(
             update(Run)
-            .where(Run.id == run_id, Run.submitted_at.is_(None))
+            .where(Run.id == run_id, Run.submitted_at.is_(None), Run.state != RunState.CANCELLED)
             .values(submitted_at=now, state=state)
             .returning(Run.id)
         )
@@ -106,6 +107,8 @@ def submit_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
             audit.record(session, now, actor, "run.submitted", str(run_id))
         complete_runs(session, now)
         session.refresh(run)
+    if run.state == RunState.CANCELLED:
+        raise Conflict("run_cancelled", f"Run {run_id} was cancelled. Open a new run.")
     return run
 
 
@@ -138,11 +141,7 @@ def cancel_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
         "run.cancelled",
         actor,
     )
-    session.execute(
-        update(Job)
-        .where(Job.run_id == run_id, Job.state.in_((JobState.PREPARING, JobState.QUEUED)))
-        .values(state=JobState.CANCELLED, finished_at=now)
-    )
+    cancel_jobs(session, now, [run_id])
     session.execute(
         update(Container)
         .where(Container.run_id == run_id, Container.state == WorkState.WAITING)
@@ -158,14 +157,9 @@ def change_lane(session: Session, now: datetime, run_id: int, lane: str, actor: 
         run.lane = Lane.from_label(lane)
     except ValueError as error:
         raise Refused("unknown_lane", f"{str(error)[0].upper()}{str(error)[1:]}.") from None
-    session.execute(
-        update(Rendition)
-        .where(
-            Rendition.state == WorkState.WAITING,
-            Rendition.scan_id.in_(select(Job.scan_id).where(Job.run_id == run_id, Job.state == JobState.PREPARING)),
-        )
-        .values(lane=run.lane)
-    )
+    session.flush()
+    waiting = select(Job.scan_id).where(Job.run_id == run_id, Job.state == JobState.PREPARING)
+    settle_lanes(session, Rendition.scan_id.in_(waiting))
     audit.record(session, now, actor, "run.lane_changed", str(run_id), {"lane": lane})
     return run
 

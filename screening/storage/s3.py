@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from screening.storage.incoming import IncomingFile
-from screening.storage.objects import ObjectMissing, StorageError, StoredObject
+from screening.storage.objects import ObjectMissing, StorageError, StorageFull, StoredObject
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
+_FULL = {"QuotaExceeded", "BucketQuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull"}
+"""What Ceph, IBM and MinIO say of a quota that is used up or a full disk; Amazon has neither."""
+_INSUFFICIENT_STORAGE = 507
 
 
 class S3Storage:
@@ -109,9 +113,22 @@ class S3Storage:
         try:
             yield
         except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
-            if code in _ABSENT:
-                raise ObjectMissing(f"the object {key} is not in bucket {self._bucket}") from None
-            raise StorageError(f"bucket {self._bucket} refused {key} ({code}); check its name and rights") from error
+            raise self._refusal(key, error) from error
+        except Boto3Error as error:
+            # Around an upload boto3 puts an error of its own, which has nothing of the answer but its words.
+            answer = error.__context__
+            raise self._refusal(key, answer) if isinstance(answer, ClientError) else self._silence(error) from error
         except BotoCoreError as error:
-            raise StorageError(f"bucket {self._bucket} cannot be reached ({error}); check the storage URL") from error
+            raise self._silence(error) from error
+
+    def _refusal(self, key: str, error: ClientError) -> StorageError:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in _ABSENT:
+            return ObjectMissing(f"the object {key} is not in bucket {self._bucket}")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if code in _FULL or status == _INSUFFICIENT_STORAGE:
+            return StorageFull(f"bucket {self._bucket} has no room for {key} ({code}); make some, or raise its quota")
+        return StorageError(f"bucket {self._bucket} refused {key} ({code}); check its name and rights")
+
+    def _silence(self, error: Exception) -> StorageError:
+        return StorageError(f"bucket {self._bucket} cannot be reached ({error}); check the storage URL")

@@ -18,6 +18,7 @@ from screening.database.inserting import insert_into
 from screening.database.states import UNFINISHED, JobState, RunState, WorkState
 from screening.database.tables import Checkpoint, Container, Job, Prediction, Receipt, Rendition, Run
 from screening.database.transactions import committed
+from screening.ledger.lanes import needed_lane, settle_lanes
 from screening.ledger.sweeping import sweep
 
 OVERDUE = timedelta(minutes=1)
@@ -161,6 +162,15 @@ def _reject(session: Session, now: datetime, _: int) -> None:
     session.execute(update(Job).where(rejected).values(values), execution_options=_PLAIN)
 
 
+def _less_urgent(_: datetime) -> Select[Any]:
+    columns: list[Any] = [Rendition.scan_id, Rendition.spec]
+    return select(*columns).where(Rendition.state == WorkState.WAITING, needed_lane() < Rendition.lane)
+
+
+def _hurry(session: Session, _now: datetime, _: int) -> None:
+    settle_lanes(session, needed_lane() < Rendition.lane)
+
+
 def _ended_runs(state: RunState) -> Callable[[datetime], Select[Any]]:
     left = exists().where(Job.run_id == Run.id, Job.state.in_(UNFINISHED))
     return lambda _: select(Run.id).where(Run.state == state, left)
@@ -210,6 +220,8 @@ _CHECKS = (
            lambda _: _preparing(_needed(WorkState.READY)), _queue),
     _Check("preparing_though_rejected", "jobs wait for a rendition that was rejected.", "they get its reason",
            lambda _: _preparing(_needed(WorkState.REJECTED)), _reject),
+    _Check("waiting_less_urgently", "renditions wait in a less urgent lane than a run that needs them.",
+           "they wait in its lane", _less_urgent, _hurry),
     _Check("complete_with_work", "runs are complete but have unfinished jobs.", "they go on",
            _ended_runs(RunState.COMPLETE), _reopen),
     _Check("overdue", "pieces of claimed work have a lease that ended over a minute ago; does `upkeep` run?",

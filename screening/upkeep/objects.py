@@ -19,15 +19,15 @@ from screening.database.engine import Database
 from screening.database.states import JobState, Lane, WorkState
 from screening.database.tables import Job, Rendition, Scan
 from screening.database.transactions import committed
-from screening.ledger.preparing import reject_jobs
+from screening.ledger.lanes import needed_lane, settle_lanes
+from screening.ledger.preparing import reject_jobs, runs_with_spec
+from screening.ledger.reviving import ORIGINAL_MISSING_CODE, ORIGINAL_MISSING_REASON
 from screening.storage import ObjectMissing, Storage, display_key, original_key, rendition_key
 from screening.upkeep.clean_up import Policy, removable
 from screening.upkeep.consistency import Finding
 
 PARTS = tuple(f"{number:02x}" for number in range(256))
 CHUNK_BYTES = 1 << 20
-MISSING_CODE = "original_missing"
-MISSING_REASON = "The original is not in storage any more. Send the file again."
 
 
 @dataclass
@@ -181,22 +181,32 @@ def _give_up(session: Session, now: datetime, renditions: Sequence[tuple[str, st
                 Rendition.spec == spec,
                 Rendition.state.in_((WorkState.WAITING, WorkState.READY)),
             )
-            .values(state=WorkState.REJECTED, problem_code=MISSING_CODE, problem=MISSING_REASON, finished_at=now)
+            .values(
+                state=WorkState.REJECTED,
+                problem_code=ORIGINAL_MISSING_CODE,
+                problem=ORIGINAL_MISSING_REASON,
+                finished_at=now,
+            )
         )
-        reject_jobs(session, now, scan_id, spec, MISSING_CODE, MISSING_REASON)
+        reject_jobs(session, now, scan_id, spec, ORIGINAL_MISSING_CODE, ORIGINAL_MISSING_REASON)
 
 
 def _remake(session: Session, now: datetime, scan_id: str, spec: str) -> None:
+    this = (Rendition.scan_id == scan_id, Rendition.spec == spec)
     again = session.scalar(
         update(Rendition)
-        .where(Rendition.scan_id == scan_id, Rendition.spec == spec, Rendition.state == WorkState.READY)
+        .where(*this, Rendition.state == WorkState.READY)
         .values(state=WorkState.WAITING, lane=Lane.ROUTINE, attempts=0, queued_at=now, finished_at=None)
         .returning(Rendition.scan_id)
     )
     if again is not None:
         session.execute(
-            update(Job).where(Job.scan_id == scan_id, Job.state == JobState.QUEUED).values(state=JobState.PREPARING)
+            update(Job)
+            .where(Job.scan_id == scan_id, Job.state == JobState.QUEUED, Job.run_id.in_(runs_with_spec(spec)))
+            .values(state=JobState.PREPARING)
         )
+        # Readers miss its picture, so it never waits for the archive's turn.
+        settle_lanes(session, *this, needed_lane() < Rendition.lane)
 
 
 _FUTURE = datetime.max.replace(tzinfo=UTC)

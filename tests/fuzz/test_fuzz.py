@@ -43,7 +43,8 @@ def test_every_damaged_file_gets_a_receipt_and_comes_to_an_end(tmp_path: Path, s
         for number in range(80):
             made.upload(run, f"{number}", damaged(good, rng))
         made.submit(run)
-        unpacking, preparer = Unpacking(made.system, CONTAINER_LIMITS), Preparer(made.system, LIMITS, children=1)
+        preparer = Preparer(made.system, LIMITS, children=1)
+        unpacking = Unpacking(made.system, CONTAINER_LIMITS, preparer.prepare_slice)
         while unpacking.unpack_slice(lambda: False) or preparer.prepare_slice(lambda: False):
             pass
         preparer.close()

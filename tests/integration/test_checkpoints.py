@@ -14,7 +14,7 @@ from screening.database.engine import Database
 from screening.database.tables import AuditEvent, Checkpoint, OperatingPointChange
 from screening.errors import NotFound, Refused
 from screening.inference.bundle import CARD, Bundle, BundleError, read_bundle
-from screening.storage import Storage, checkpoint_key, open_storage
+from screening.storage import ObjectMissing, Storage, checkpoint_key, open_storage
 
 
 @pytest.fixture
@@ -130,3 +130,39 @@ def test_a_card_of_an_older_format_is_renewed_when_its_bundle_comes_again(
     checkpoints.register(database, storage, utc_now(), random_bundle, "fp32", "test")
     with database.read() as session:
         assert len(session.scalars(select(OperatingPointChange)).all()) == 2, "renewed once"
+
+
+@pytest.mark.parametrize("name", ["fp32.bin", "golden.safetensors", CARD])
+@pytest.mark.parametrize("harm", ["altered", "gone"])
+def test_a_damaged_copy_is_mended_with_what_differs(
+    storage: Storage, registered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, harm: str
+) -> None:
+    copies = tmp_path / "copies"
+    whole = checkpoints.fetch_bundle(storage, registered, copies)
+    path = whole.folder / name
+    right = path.read_bytes()
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(right[:-1])
+    brought: list[str] = []
+    get = type(storage).get
+    monkeypatch.setattr(type(storage), "get", lambda self, key: brought.append(key) or get(self, key))
+    assert checkpoints.fetch_bundle(storage, registered, copies) == whole
+    assert path.read_bytes() == right
+    assert brought == [checkpoint_key(registered, item) for item in dict.fromkeys((CARD, name))]
+    brought.clear()
+    checkpoints.fetch_bundle(storage, registered, copies)
+    assert brought == []
+    assert not list(whole.folder.glob(".*"))
+
+
+def test_a_copy_of_what_is_damaged_in_storage_is_refused(storage: Storage, registered: str, tmp_path: Path) -> None:
+    for key, data in ((checkpoint_key(registered, "fp32.bin"), b"rotten"), (checkpoint_key(registered, CARD), b"{")):
+        storage.put(key, data)
+        for _ in range(2):
+            with pytest.raises(BundleError, match="copy the bundle again"):
+                checkpoints.fetch_bundle(storage, registered, tmp_path / "copies")
+    storage.delete(checkpoint_key(registered, CARD))
+    with pytest.raises(ObjectMissing):
+        checkpoints.fetch_bundle(storage, registered, tmp_path / "copies")

@@ -2,7 +2,11 @@
 
 import errno
 import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -67,6 +71,59 @@ def test_a_bucket_that_is_not_there_is_named(s3_url: str) -> None:
     storage = open_storage(s3_url.replace("s3://bucket-", "s3://absent-"))
     with pytest.raises(StorageError, match="absent-"):
         storage.ping()
+
+
+@contextmanager
+def refusing_server(status: int, code: str) -> Iterator[str]:
+    """An S3 server that has no object and takes none: the URL of a bucket of it."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            copies = "x-amz-copy-source" in self.headers
+            said, why = (404, "NoSuchKey") if copies else (status, code)
+            body = f"<?xml version='1.0'?><Error><Code>{why}</Code><Message>no</Message></Error>".encode()
+            self.send_response(said)
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is logged."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"s3://bucket/some/prefix?endpoint=http://127.0.0.1:{server.server_port}&region=us-east-1"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "AccessDenied", StorageError),
+        (400, "EntityTooLarge", StorageError),
+        (403, "QuotaExceeded", StorageFull),
+        (400, "XMinioAdminBucketQuotaExceeded", StorageFull),
+        (507, "XMinioStorageFull", StorageFull),
+        (507, "SomethingOfItsOwn", StorageFull),
+    ],
+)
+def test_a_refused_upload_is_trouble_of_the_storage_and_a_full_one_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: str, kind: type[StorageError]
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with refusing_server(status, code) as url:
+        storage = open_storage(url)
+        with pytest.raises(StorageError, match=code) as put:
+            storage.put("renditions/x", b"1")
+        with pytest.raises(StorageError, match=code) as kept, storage.receive() as incoming:
+            incoming.write(b"1")
+            incoming.keep("originals/x")
+    assert (put.type, kept.type) == (kind, kind)
 
 
 def test_a_key_cannot_leave_the_folder(tmp_path: Path) -> None:

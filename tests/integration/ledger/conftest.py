@@ -6,6 +6,9 @@ import pytest
 
 from screening.database.engine import Database
 from tests.integration.ledger.steps import add_checkpoint
+from tests.integration.web.conftest import portal
+
+__all__ = ["ledger", "portal"]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from screening.archives import registry
-from screening.archives.registry import add_archive, archive_url, claim_visit, remove_archive, want_visit
+from screening.archives.registry import archive_url, claim_visit, remove_archive
 from screening.archives.visiting import visit
 from screening.clock import utc_now
 from screening.database.schedule_tables import Archive, ArchiveFile
@@ -22,6 +22,7 @@ from screening.ledger.lease import Lease
 from screening.storage import ObjectMissing, original_key
 from tests.installation import Installation, installation, phantom_png
 from tests.integration.commands import Answer, screening
+from tests.integration.rescreening.visits import add, put, visit_now
 from tests.integration.workers_within import prepare_all
 from worker.archives import Visitor
 
@@ -43,33 +44,6 @@ def ward(tmp_path: Path) -> Path:
     (folder / "loop").symlink_to(folder)
     (folder / "link.png").symlink_to(folder / "again.png")
     return folder
-
-
-def put(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    os.utime(path, (path.stat().st_mtime - 3600,) * 2)
-
-
-def add(made: Installation, url: str, in_place: bool = False) -> int:
-    with made.system.database.write() as session:
-        return add_archive(session, utc_now(), url, in_place, "0 20 * * *", "UTC", "tests").id
-
-
-def visit_now(made: Installation, archive_id: int, should_stop: Callable[[], bool] = lambda: False) -> Archive:
-    """One visit, as upkeep makes it."""
-    visitor = Visitor(made.system)
-    with made.system.database.write() as session:
-        want_visit(session, utc_now(), archive_id, "tests")
-    with made.system.database.write() as session:
-        lease = Lease.new(utc_now(), 60)
-        archive = claim_visit(session, utc_now(), lease)
-    assert archive is not None
-    if should_stop():
-        visitor.close()
-    visitor.visit_one(archive, lease)
-    with made.system.database.read() as session:
-        return session.get_one(Archive, archive_id)
 
 
 def count(made: Installation, table: type) -> int:

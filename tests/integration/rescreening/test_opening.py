@@ -134,6 +134,27 @@ def test_another_rendition_spec_has_renditions_made_first_and_the_run_says_so(ni
     assert opened(night, "other") is None
 
 
+def test_a_scan_whose_original_was_gone_comes_in_again_once_it_is_back(night: Night) -> None:
+    first = opened(night, "other", most=1)
+    assert first is not None
+    with night.database.write() as session:
+        lease = Lease.new(night.now, 30)
+        [gone] = claim_renditions(session, lease, night.now, 100)
+        record_rejected(session, lease, night.now, gone.scan_id, gone.spec, "original_missing", "gone")
+    second = opened(night, "other")
+    assert second is not None
+    assert second.jobs == 9, "left out while it is gone"
+    add_run(night.database, 10)  # Sent again, under the checkpoint that is active.
+    third = opened(night, "other")
+    assert third is not None
+    with night.database.write() as session:
+        jobs = select(Job.scan_id).where(Job.run_id == third.run_id, Job.state == "preparing")
+        assert gone.scan_id in session.scalars(jobs).all()
+        lease = Lease.new(night.now, 30)
+        claims = {claim.scan_id: claim for claim in claim_renditions(session, lease, night.now, 100)}
+        assert claims[gone.scan_id].attempts == 1
+
+
 def test_renditions_of_a_paused_night_wait_and_uploads_do_not(night: Night) -> None:
     run = opened(night, "other")
     assert run is not None

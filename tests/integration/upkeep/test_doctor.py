@@ -5,15 +5,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import delete, select, update
 
-from screening.database.states import JobState, RunState, WorkState
-from screening.database.tables import AuditEvent, Job, Prediction, Rendition, Run, Scan
+from screening.database.states import JobState, Lane, RunState, WorkState
+from screening.database.tables import AuditEvent, Checkpoint, Job, Prediction, Rendition, Run, Scan
 from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
+from screening.rescreening.opening import open_over_archive
+from screening.rescreening.selection import Selection
 from screening.storage import display_key, original_key, rendition_key
 from screening.upkeep.consistency import Finding, check_rows
 from screening.upkeep.objects import check_objects
 from tests.installation import phantom_png
 from tests.integration.commands import screening
+from tests.integration.ledger.steps import add_checkpoint
 from tests.integration.web.conftest import Portal
 from tests.integration.web.screened import screen_everything
 
@@ -113,6 +116,17 @@ def test_jobs_that_wait_for_a_finished_rendition_go_where_it_sends_them(screened
     assert kept == {a.id: (JobState.QUEUED, None), b.id: (JobState.REJECTED, "It is damaged.")}
 
 
+def test_a_rendition_that_waits_behind_its_turn_is_moved_up(portal: Portal) -> None:
+    api = portal.api()
+    api.receipts(api.open_run(lane="urgent"), ("a.png", phantom_png(1)))
+    change(portal, update(Rendition).values(lane=Lane.ARCHIVE))
+    assert codes(rows(portal)) == ["waiting_less_urgently"]
+    rows(portal, repair=True)
+    with portal.system.database.read() as session:
+        assert session.scalars(select(Rendition.lane)).one() == Lane.URGENT
+    assert rows(portal) == []
+
+
 def test_work_left_in_a_cancelled_run_is_cancelled(portal: Portal) -> None:
     api = portal.api()
     api.receipts(api.open_run(), ("a.png", phantom_png(1)))
@@ -160,6 +174,43 @@ def test_a_scan_whose_original_is_gone_must_be_looked_at_and_may_be_sent_again(p
     assert objects(portal) == {}
     missing = api.post(f"/api/v1/runs/{run}/known", {"sha256": [scans(portal)[0].sha256]}).get_json()["missing"]
     assert missing == [scans(portal)[0].sha256]
+    api.receipts(run, ("a.png", phantom_png(1)))
+    assert states(portal) == [JobState.PREPARING]
+    screen_everything(portal.system, {})
+    assert states(portal) == [JobState.SCREENED]
+    assert objects(portal) == {}
+
+
+def test_a_rendition_that_is_missing_holds_up_no_jobs_that_need_another(screened: Portal) -> None:
+    """A night under way with a checkpoint that sees other renditions of the same scans."""
+    with screened.system.database.write() as session:
+        spec = session.scalars(select(Rendition.spec)).first() or ""
+        add_checkpoint(session, "two", active=False, spec="other")
+        two = session.get_one(Checkpoint, "two")
+        opened = open_over_archive(session, NOW, "night", two, Selection(), None, "schedule 1")
+        assert opened is not None
+        session.execute(update(Rendition).values(state=WorkState.READY))
+        session.execute(update(Job).where(Job.run_id == opened.run_id).values(state=JobState.QUEUED))
+    for scan in scans(screened):
+        screened.system.storage.put(rendition_key(scan.id, "other"), b"picture")
+        screened.system.storage.delete(rendition_key(scan.id, spec))
+    assert objects(screened, repair=True) == {"picture_missing": 2}
+    with screened.system.database.read() as session:
+        of_night = session.scalars(select(Job.state).where(Job.run_id == opened.run_id)).all()
+    assert of_night == [JobState.QUEUED] * 2
+
+
+def test_a_picture_that_is_made_again_is_as_urgent_as_who_waits_for_it(portal: Portal) -> None:
+    """And never waits for the archive's turn, because readers miss it."""
+    api, made = portal.api(), {}
+    for seed, lane in enumerate(("urgent", "routine", "archive")):
+        api.receipts(api.open_run(lane=lane), ("a.png", phantom_png(seed)))
+        made[lane] = max(scans(portal), key=lambda scan: scan.received_at).id
+    change(portal, update(Rendition).values(state=WorkState.READY), update(Job).values(state=JobState.QUEUED))
+    assert objects(portal, repair=True) == {"picture_missing": 3}
+    with portal.system.database.read() as session:
+        found = dict(session.execute(select(Rendition.scan_id, Rendition.lane)).all())
+    assert [found[scan] for scan in made.values()] == [Lane.URGENT, Lane.ROUTINE, Lane.ROUTINE]
 
 
 def test_a_damaged_original_is_set_aside_by_size_at_once_and_by_hash_when_asked(screened: Portal) -> None:

@@ -31,7 +31,7 @@ def test_a_container_waits_until_there_is_room_for_its_members(portal: Portal) -
     free = portal.system.storage.free_bytes()
     assert free is not None
     limited(portal, reserve_bytes=free + 10**12)
-    unpacking = Unpacking(portal.system, ContainerLimits())
+    unpacking = Unpacking(portal.system, ContainerLimits(), prepare=lambda _: None)
     assert not unpacking.unpack_slice(lambda: False)
     with portal.system.database.read() as session:
         container = session.scalars(select(Container)).one()
@@ -45,7 +45,7 @@ def test_a_container_waits_until_there_is_room_for_its_members(portal: Portal) -
 
 def test_storage_that_fails_is_not_asked_again_and_again(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     one_packed_picture(portal)
-    unpacking = Unpacking(portal.system, ContainerLimits())
+    unpacking = Unpacking(portal.system, ContainerLimits(), prepare=lambda _: None)
     asked = 0
 
     def fails(_storage: WithReferences, _key: str) -> BinaryIO:
@@ -53,8 +53,12 @@ def test_storage_that_fails_is_not_asked_again_and_again(portal: Portal, monkeyp
         asked += 1
         raise StorageError("the disk does not answer")
 
+    def fails_too(_storage: WithReferences) -> None:
+        raise StorageError("the disk does not answer")
+
     with monkeypatch.context() as broken:
         broken.setattr(WithReferences, "open", fails)
+        broken.setattr(WithReferences, "ping", fails_too)
         assert not unpacking.unpack_slice(lambda: False), "the sweep wakes a worker again, in its time"
     assert asked == 1
     with portal.system.database.read() as session:

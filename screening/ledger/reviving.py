@@ -1,0 +1,61 @@
+"""What a file that is sent again brings back: its rendition, and the jobs that were rejected for want of it."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, update
+from sqlalchemy.orm import Session
+
+from screening.database.states import JobState, WorkState
+from screening.database.tables import Job, Rendition, Scan
+from screening.ledger.lease import SET_ASIDE_CODE
+
+ORIGINAL_MISSING_CODE = "original_missing"
+ORIGINAL_MISSING_REASON = "The original is not in storage any more. Send the file again."
+TRIED_AGAIN_WHEN_SENT = (SET_ASIDE_CODE, ORIGINAL_MISSING_CODE)
+"""What a rendition was rejected for, where the same bytes may do better another time."""
+_PLAIN: dict[str, Any] = {"synchronize_session": False}
+
+
+def note_missing_original(session: Session, now: datetime, scan_id: str) -> None:
+    """From here on the bytes of this scan are asked for: nobody may vouch for what storage does not have."""
+    session.execute(
+        update(Scan).where(Scan.id == scan_id, Scan.original_removed_at.is_(None)).values(original_removed_at=now),
+        execution_options=_PLAIN,
+    )
+
+
+def revive_renditions(
+    session: Session, now: datetime, lane: int, codes: Collection[str], *conditions: ColumnElement[bool]
+) -> None:
+    """Have these renditions made again where they were rejected with one of the codes."""
+    session.execute(
+        update(Rendition)
+        .where(*conditions, Rendition.state == WorkState.REJECTED, Rendition.problem_code.in_(codes))
+        .values(
+            state=WorkState.WAITING,
+            lane=lane,
+            queued_at=now,
+            attempts=0,
+            finished_at=None,
+            problem_code=None,
+            problem=None,
+        ),
+        execution_options=_PLAIN,
+    )
+
+
+def revive_jobs(session: Session, run_id: int, scan_id: str, values: dict[str, Any]) -> None:
+    """Have the jobs of a scan that came again into the same run begin anew, in the state that these values name."""
+    session.execute(
+        update(Job)
+        .where(
+            Job.run_id == run_id,
+            Job.scan_id == scan_id,
+            Job.state == JobState.REJECTED,
+            Job.problem_code.in_(TRIED_AGAIN_WHEN_SENT),
+        )
+        .values({"attempts": 0, "finished_at": None, "problem_code": None, "problem": None, **values}),
+        execution_options=_PLAIN,
+    )
