@@ -10,10 +10,11 @@ from typing import Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from screening import audit
+from screening.database.base import LARGEST_ID
 from screening.database.tables import Token, User
 from screening.errors import Conflict, NotFound, Refused
 
@@ -110,11 +111,24 @@ def issue_sign_in_link(session: Session, now: datetime, user: Identity) -> str:
 
 def identify_token(session: Session, now: datetime, secret: str) -> Identity | None:
     """Whose API token this is; None for an unknown, expired or revoked one."""
+    return _token_owner(session, now, Token.digest == _digest(secret))
+
+
+def owner_of_token(session: Session, now: datetime, token_id: int) -> Identity | None:
+    """The same by the token's id, for what it opened: a session ends with the token."""
+    return _token_owner(session, now, Token.id == token_id)
+
+
+def id_of_token(session: Session, secret: str) -> int | None:
+    return session.scalar(select(Token.id).where(Token.digest == _digest(secret)))
+
+
+def _token_owner(session: Session, now: datetime, which: ColumnElement[bool]) -> Identity | None:
     user = session.scalar(
         select(User)
         .join(Token, Token.user_id == User.id)
         .where(
-            Token.digest == _digest(secret),
+            which,
             Token.kind == "api",
             Token.revoked_at.is_(None),
             (Token.expires_at.is_(None)) | (Token.expires_at > now),
@@ -150,7 +164,7 @@ def tokens_of(session: Session, user: Identity) -> Sequence[Token]:
 def revoke_token(session: Session, now: datetime, user: Identity, token_id: int) -> None:
     token = session.scalar(
         update(Token)
-        .where(Token.id == token_id, Token.user_id == user.user_id, Token.revoked_at.is_(None))
+        .where(Token.id == min(token_id, LARGEST_ID), Token.user_id == user.user_id, Token.revoked_at.is_(None))
         .values(revoked_at=now)
         .returning(Token.name)
     )

@@ -19,5 +19,5 @@ def decode_cursor(cursor: str, read: Callable[..., T]) -> T:
     (ValueError, TypeError, OverflowError)."""
     try:
         return read(*json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):  # the last where it is nested without end
         raise Refused("bad_cursor", "This cursor is not understood. Start again without one.") from None

@@ -12,6 +12,7 @@ from web.api import register_api
 from web.current import EXTENSION
 from web.headers import register_headers
 from web.pages import register_pages
+from web.plain_text import register_plain_text
 from web.problems import register_problems
 
 SESSION_LIFETIME = timedelta(hours=12)
@@ -42,6 +43,7 @@ def create_app(system: System) -> Flask:
     register_headers(app, system.settings)
     register_problems(app)
     register_access(app)
+    register_plain_text(app)
     limiter = Limiter(key_func=_nobody, app=app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)

@@ -10,7 +10,7 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask_login import LoginManager, UserMixin, current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect, validate_csrf
 
-from screening.accounts import Identity, Role, get_user, identify_token
+from screening.accounts import Identity, Role, get_user, identify_token, owner_of_token
 from web import current
 from web.problems import answer, is_program
 
@@ -20,16 +20,18 @@ TRUSTED_FOR_S = 5.0
 """How long an identity is believed before the database is asked again; a revoked token works no longer than this."""
 MOST_REMEMBERED = 1000
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_OPENED_BY = "token "
 _RANK: dict[str, int] = {"reader": 0, "operator": 1, "administrator": 2}
 
 csrf = CSRFProtect()
 
 
 class SignedIn(UserMixin):
-    """A user as Flask-Login keeps one: the session cookie holds the id alone."""
+    """A user as Flask-Login keeps one: the session cookie holds the id alone, of the user or of the API token that
+    opened the session."""
 
-    def __init__(self, identity: Identity) -> None:
-        self.id = str(identity.user_id)
+    def __init__(self, identity: Identity, token_id: int | None = None) -> None:
+        self.id = str(identity.user_id) if token_id is None else f"{_OPENED_BY}{token_id}"
         self.identity = identity
 
 
@@ -88,9 +90,14 @@ def register_access(app: Flask) -> None:
     manager = LoginManager()
     manager.init_app(app)
 
-    def find_user(user_id: str) -> Identity | None:
+    def find_user(user_id: int) -> Identity | None:
         with current.system().database.read() as session:
-            return get_user(session, int(user_id))
+            return get_user(session, user_id)
+
+    def find_owner(token_id: int) -> Identity | None:
+        system = current.system()
+        with system.database.read() as session:
+            return owner_of_token(session, system.clock(), token_id)
 
     def find_token(secret: str) -> Identity | None:
         system = current.system()
@@ -98,8 +105,12 @@ def register_access(app: Flask) -> None:
             return identify_token(session, system.clock(), secret)
 
     @manager.user_loader
-    def load(user_id: str) -> SignedIn | None:
-        found = identities.look_up(f"user {user_id}", lambda: find_user(user_id))
+    def load(session_id: str) -> SignedIn | None:
+        if session_id.startswith(_OPENED_BY):
+            token_id = int(session_id.removeprefix(_OPENED_BY))
+            found = identities.look_up(f"session of {session_id}", lambda: find_owner(token_id))
+            return SignedIn(found, token_id) if found else None
+        found = identities.look_up(f"user {session_id}", lambda: find_user(int(session_id)))
         return SignedIn(found) if found else None
 
     @app.before_request

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, render_template, request
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -16,6 +16,7 @@ from screening.storage import StorageError, StorageFull
 from screening.upkeep.capacity import SPACE_AGAIN_S
 
 log = structlog.get_logger()
+
 
 PROGRAM_PATHS = ("/api/", "/metrics", "/healthz", "/readyz")
 RETRY_AFTER_S = 5
@@ -36,16 +37,23 @@ _CODES_AND_SENTENCES = {
 }
 
 
+class TooLarge(Refused):
+    """A request over a limit of its size or its parts."""
+
+
 def register_problems(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(NotFound, lambda error: answer(404, error.code, str(error)))
     app.register_error_handler(Conflict, lambda error: answer(409, error.code, str(error)))
+    app.register_error_handler(TooLarge, lambda error: answer(413, error.code, str(error)))
     app.register_error_handler(Refused, lambda error: answer(400, error.code, str(error)))
     app.register_error_handler(Busy, lambda error: _later(429, error))
     app.register_error_handler(Full, lambda error: _later(507, error))
     app.register_error_handler(StorageFull, _storage_full)
     app.register_error_handler(StorageError, _storage)
+    app.register_error_handler(DataError, _unheld)
+    app.register_error_handler(RecursionError, _too_deep)
     for kind in (OperationalError, InterfaceError, PoolTimeout):
         app.register_error_handler(kind, _database)
 
@@ -128,6 +136,22 @@ def _storage_full(error: StorageFull) -> Response:
 def _storage(error: StorageError) -> Response:
     log.error("storage failed", error=str(error))
     return answer(503, "storage", "The storage does not answer. Nothing was lost; try again in a few seconds.")
+
+
+def _unheld(error: DataError) -> Response:
+    log.error("the database cannot hold a value", error=str(error.orig))
+    return answer(
+        400,
+        "bad_value",
+        "A value of this request cannot be kept: it is too long or too large, or holds a character that no text can. "
+        "Change it.",
+    )
+
+
+def _too_deep(error: RecursionError) -> Response:
+    if not request.is_json:
+        raise error
+    return answer(400, "bad_json", "The body is nested too deeply. Send an object as the API document shows it.")
 
 
 def _database(error: Exception) -> Response:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import IO, TypeAlias
 
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
+from screening.errors import Refused
 from screening.storage import Incoming, Storage
+from web.problems import TooLarge
 
 PART_NAME = "file"
 CHUNK_BYTES = 1 << 20
@@ -34,8 +35,8 @@ class Received:
 def receive_files(body: IO[bytes], boundary: str, storage: Storage, most_bytes: int) -> Iterator[Received]:
     """Yield each part named "file" as soon as it has arrived; what was not kept by then is gone with the next one.
 
-    most_bytes limits one file; what is over it is read and dropped, so that its neighbours go on. Raises BadRequest
-    for a body that is not well-formed multipart, and StorageError.
+    most_bytes limits one file; what is over it is read and dropped, so that its neighbours go on. Raises Refused for a
+    body that is not well-formed multipart or has no file, TooLarge, and StorageError.
     """
     events = _events(body, boundary)
     found = False
@@ -47,7 +48,7 @@ def receive_files(body: IO[bytes], boundary: str, storage: Storage, most_bytes: 
         with storage.receive() as incoming:
             yield Received(name, incoming, _copy(events, incoming, most_bytes))
     if not found:
-        raise BadRequest(f'The request has no part named "{PART_NAME}".')
+        raise Refused("bad_request", f'The request has no part named "{PART_NAME}". Send each file as such a part.')
 
 
 def clean_name(name: str) -> str:
@@ -78,8 +79,8 @@ def _events(body: IO[bytes], boundary: str) -> Iterator[Event]:
         )
         yield from parser.parse_blocking(body.read, CHUNK_BYTES)
     except ParserLimitReached as error:
-        raise RequestEntityTooLarge(
-            f"The multipart body goes over a limit: {error}. Send fewer files at once."
+        raise TooLarge(
+            "too_large", f"The multipart body goes over a limit: {error}. Send fewer files at once."
         ) from error
     except MultipartError as error:
-        raise BadRequest("The multipart body is not well-formed.") from error
+        raise Refused("bad_request", "The multipart body is not well-formed or was cut off. Send it again.") from error

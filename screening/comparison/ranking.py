@@ -13,6 +13,7 @@ from screening.comparison.pairs import Comparison, Kind, Pairs
 from screening.cursors import decode_cursor, encode_cursor
 from screening.database.tables import Scan
 from screening.reviews.truth import truth_of
+from screening.reviews.verdicts import decided_by
 
 LARGEST_PAGE = 500
 _ROWS_AT_ONCE = 1000
@@ -32,7 +33,9 @@ class ComparedScan:
     reviewed: bool
     """Whether a reader has reviewed it, whatever came of it."""
     fractured: bool | None
-    """What readers decided; None where nobody did, or they disagree."""
+    """What readers decided; None where nobody did, or they disagree, or it is kept back."""
+    kept_back: bool
+    """Whether what readers decided is shown to the one who asks only after their own review."""
     body_part: str | None
     view: str | None
     laterality: str | None
@@ -82,8 +85,12 @@ def comparison_page(
     limit: int = 100,
     cursor: str | None = None,
     ranker: Ranker = ranked_after,
+    reader: str = "",
 ) -> ComparisonPage:
-    """One page of the pairs, or of those of one kind. Raises Refused for a cursor that was not made here."""
+    """One page of the pairs, or of those of one kind, as `reader` may see it.
+
+    Raises Refused for a cursor that was not made here.
+    """
     limit = max(1, min(limit, LARGEST_PAGE))
     after = decode_cursor(cursor, _place) if cursor else None
     pairs = ranker(session, comparison, kind, after, limit + 1)
@@ -91,19 +98,22 @@ def comparison_page(
         row.scan: row
         for row in session.execute(_facts(Scan.id.label("scan")).where(Scan.id.in_([pair.scan for pair in pairs])))
     }
-    items = _items(session, comparison, [(pair, facts[pair.scan]) for pair in pairs[:limit] if pair.scan in facts])
+    rows = [(pair, facts[pair.scan]) for pair in pairs[:limit] if pair.scan in facts]
+    items = _items(session, comparison, rows, reader)
     return ComparisonPage(items, _encode(pairs[limit - 1]) if len(pairs) > limit else None)
 
 
-def whole_comparison(session: Session, comparison: Comparison, kind: Kind | None = None) -> Iterator[ComparedScan]:
-    """Every item in one pass, a thousand rows in memory at a time, for exports."""
+def whole_comparison(
+    session: Session, comparison: Comparison, kind: Kind | None = None, reader: str = ""
+) -> Iterator[ComparedScan]:
+    """Every item in one pass as `reader` may see it, a thousand rows in memory at a time, for exports."""
     pairs = _ranked(Pairs(comparison), kind).order_by(None).subquery()
     # Sorted once, after the facts of the scans are joined.
     statement = (
         _facts(*pairs.c).join(pairs, pairs.c.scan == Scan.id).order_by(pairs.c.distance.desc(), pairs.c.scan)
     ).execution_options(yield_per=_ROWS_AT_ONCE)
     for rows in session.execute(statement).partitions():
-        yield from _items(session, comparison, [(row, row) for row in rows])
+        yield from _items(session, comparison, [(row, row) for row in rows], reader)
 
 
 def _ranked(pairs: Pairs, kind: Kind | None) -> Select[*tuple[Any, ...]]:
@@ -123,9 +133,12 @@ def _facts(*columns: Any) -> Select[*tuple[Any, ...]]:
     ).select_from(Scan)
 
 
-def _items(session: Session, comparison: Comparison, rows: Sequence[tuple[Any, Any]]) -> list[ComparedScan]:
+def _items(
+    session: Session, comparison: Comparison, rows: Sequence[tuple[Any, Any]], reader: str
+) -> list[ComparedScan]:
     """rows: (a pair, the facts of its scan)."""
-    truth = truth_of(session, [pair.scan for pair, _ in rows])
+    scans = [pair.scan for pair, _ in rows]
+    truth, own = truth_of(session, scans), decided_by(session, reader, scans)
     return [
         ComparedScan(
             scan=pair.scan,
@@ -137,7 +150,8 @@ def _items(session: Session, comparison: Comparison, rows: Sequence[tuple[Any, A
             band_before=comparison.before.band(pair.before),
             band_after=comparison.after.band(pair.after),
             reviewed=pair.scan in truth,
-            fractured=truth.get(pair.scan),
+            fractured=truth.get(pair.scan) if pair.scan in own else None,
+            kept_back=pair.scan in truth and pair.scan not in own,
             body_part=facts.body_part,
             view=facts.view,
             laterality=facts.laterality,

@@ -1,8 +1,8 @@
 """Verdicts: what readers decide about scans. A verdict is added or withdrawn, never changed, and both are audited."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session, aliased
@@ -17,6 +17,16 @@ from screening.scans import ScanPrediction, get_scan, predictions_of
 Verdict = Literal["fracture", "no_fracture", "unsure", "poor_quality"]
 VERDICTS: tuple[Verdict, ...] = ("fracture", "no_fracture", "unsure", "poor_quality")
 LONGEST_COMMENT = 2000
+
+
+class ByReader(Protocol):
+    """What one reader decided, in any form."""
+
+    @property
+    def reader(self) -> str: ...
+
+
+Decision = TypeVar("Decision", bound=ByReader)
 
 
 def record(
@@ -117,7 +127,7 @@ def reviews_of(session: Session, scan_id: str) -> Sequence[Review]:
     return session.scalars(select(Review).where(Review.id.in_(latest)).order_by(Review.id)).all()
 
 
-def seen_by(reviews: Sequence[Review], reader: str) -> tuple[list[Review], int]:
+def seen_by(reviews: Sequence[Decision], reader: str) -> tuple[list[Decision], int]:
     """(the reviews that this reader may see, how many are kept back).
 
     Others' reviews are kept back until a reader has decided, so that readers agree or disagree independently.
@@ -125,3 +135,14 @@ def seen_by(reviews: Sequence[Review], reader: str) -> tuple[list[Review], int]:
     if any(review.reader == reader for review in reviews):
         return list(reviews), 0
     return [], len(reviews)
+
+
+def decided_by(session: Session, reader: str, scan_ids: Collection[str]) -> set[str]:
+    """Those of these scans that this reader has decided about: what others say of them may be shown, see `seen_by`."""
+    return set(
+        session.scalars(
+            select(Review.scan_id).where(
+                Review.scan_id.in_(scan_ids), Review.reader == reader, Review.withdrawn_at.is_(None)
+            )
+        )
+    )

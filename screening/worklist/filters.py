@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Literal, cast, get_args
 
 from sqlalchemy import ColumnElement, Select, and_, exists, false, func, select, true
@@ -38,7 +38,9 @@ class Filters:
     by_study: bool = False
     """Of the screened scans of a study only the one of highest probability stands in the list."""
     reader: str = ""
-    """Who asks; `by_me` and holds are seen from there."""
+    """Who asks; `by_me`, holds and the reviews of others are seen from there."""
+    all_reviews: bool = False
+    """Whether the reviews of others are told whoever asks."""
     sample_rate: float = 0.0
 
     def query(self) -> dict[str, str]:
@@ -118,7 +120,8 @@ def scan_conditions(filters: Filters, scan: Any) -> list[ColumnElement[bool]]:
     if filters.received_from:
         conditions.append(scan.received_at >= datetime.combine(filters.received_from, time(), UTC))
     if filters.received_to:
-        conditions.append(scan.received_at < datetime.combine(filters.received_to, time(), UTC) + timedelta(days=1))
+        # To its last microsecond, because no day follows the last one that a date can be.
+        conditions.append(scan.received_at <= datetime.combine(filters.received_to, time.max, UTC))
     if filters.body_part:
         conditions.append(scan.body_part == filters.body_part)
     if filters.search and filters.run is None:

@@ -13,6 +13,7 @@ from screening.bands import Band, band_of
 from screening.database.review_tables import Review
 from screening.database.tables import Job, Prediction, Scan
 from screening.reviews.holds import holders
+from screening.reviews.verdicts import seen_by
 from screening.worklist.parts import Row
 from screening.worklist.sections import Listed, speaking_job
 
@@ -47,6 +48,9 @@ class WorklistItem:
     """Which reader has it open now."""
     held_since: datetime | None = None
     reviews: tuple[ItemReview, ...] = ()
+    """Those that the reader who asks may see."""
+    kept_back: int = 0
+    """How many reviews of others are shown only after the reader's own."""
 
     @property
     def verdicts(self) -> str:
@@ -55,7 +59,8 @@ class WorklistItem:
 
 
 def describe(session: Session, found: Listed, rows: Sequence[Row], now: datetime | None) -> list[WorklistItem]:
-    """In the order of the rows. Holds are told as of `now`, and not at all without it."""
+    """In the order of the rows. Holds are told as of `now`, and not at all without it. What others decided is kept back
+    until the reader of the filters has decided, unless all reviews are asked for."""
     scans = {row.scan for row in rows}
     if not scans:
         return []
@@ -67,6 +72,8 @@ def describe(session: Session, found: Listed, rows: Sequence[Row], now: datetime
     for row in rows:
         facts = jobs[row.scan if row.job is None else row.job]
         hold = held.get(row.scan)
+        decided = reviews.get(row.scan, [])
+        shown, kept_back = (decided, 0) if found.filters.all_reviews else seen_by(decided, found.filters.reader)
         items.append(
             WorklistItem(
                 scan=row.scan,
@@ -84,7 +91,8 @@ def describe(session: Session, found: Listed, rows: Sequence[Row], now: datetime
                 views=1 if row.probability is None else views.get(facts.study, 1),
                 held_by=hold.reader if hold else None,
                 held_since=hold.held_since if hold else None,
-                reviews=tuple(reviews.get(row.scan, ())),
+                reviews=tuple(shown),
+                kept_back=kept_back,
             )
         )
     return items

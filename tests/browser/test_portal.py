@@ -4,13 +4,29 @@ import json
 import zipfile
 from io import BytesIO
 
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Request, Route, expect
 
 from tests.browser.conftest import Live, Watched
 from tests.browser.portal import PATIENCE_MS, drop, upload
 from tests.installation import phantom_png
 
 HOSTILE = '<img src=x onerror="document.title=1">\u202egnp.png'
+
+
+def test_a_sign_in_link_sends_itself_and_keeps_its_secret_out_of_the_referer(live: Live, watched: Watched) -> None:
+    page = watched.page
+    asked: list[Request] = []
+
+    def keep(request: Request) -> None:
+        asked.append(request)
+
+    page.on("request", keep)
+    page.goto(live.link())
+    page.wait_for_url(f"{live.url}/")
+    told = {request.url.removeprefix(live.url): request.all_headers().get("referer") for request in asked}
+    # The check of the form wants to be told the site over HTTPS, and nobody may be told more.
+    assert told["/sign-in/link"] == told["/static/portal.css"] == f"{live.url}/"
+    assert not any("sign-in" in referer for referer in told.values() if referer)
 
 
 def test_from_dropping_files_to_reading_the_worklist(live: Live, watched: Watched) -> None:

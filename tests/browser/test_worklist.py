@@ -38,6 +38,41 @@ def test_filters_stand_in_the_address_and_go_with_the_reader(live: Live, watched
     page.wait_for_url(f"{live.url}/worklist")
 
 
+def test_a_date_is_typed_to_its_end_and_counts_when_it_is_left(live: Live, watched: Watched) -> None:
+    page = watched.page
+    screened(live, watched, "dated", 12_050)
+    page.goto(f"{live.url}/worklist")
+    page.locator("#from").focus()
+    page.keyboard.type("03312026", delay=60)
+    expect(page.locator("#from")).to_have_value("2026-03-31")
+    assert page.url == f"{live.url}/worklist", "a year is one from its first digit on"
+    page.locator("#search").focus()
+    page.wait_for_url(re.compile(r"\?from=2026-03-31$"))
+    page.locator("#to").focus()
+    page.keyboard.type("12312027")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"from=2026-03-31&to=2027-12-31$"))
+    page.fill("#from", "2026-03-01")  # as picking one does, without a key
+    page.wait_for_url(re.compile(r"from=2026-03-01&to=2027-12-31$"))
+
+
+def test_arrow_keys_look_through_a_filter_and_leaving_it_chooses(live: Live, watched: Watched) -> None:
+    page = watched.page
+    screened(live, watched, "looked through", 12_060)
+    page.goto(f"{live.url}/worklist")
+    page.locator("#reviewed").focus()
+    for value in ("unreviewed", "reviewed"):
+        page.keyboard.press("ArrowDown")
+        expect(page.locator("#reviewed")).to_have_value(value)
+    assert page.url == f"{live.url}/worklist"
+    page.keyboard.press("Tab")
+    page.wait_for_url(re.compile(r"\?reviewed=reviewed$"))
+    page.locator("#reviewed").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"\?reviewed=unreviewed$"))
+
+
 def test_the_map_lies_over_a_thumbnail_while_its_row_is_pointed_at_or_has_the_focus(
     live: Live, watched: Watched
 ) -> None:

@@ -50,10 +50,14 @@ def test_tokens_identify_until_revoked_and_only_their_hash_is_kept(database: Dat
         assert secret not in token.digest
         assert accounts.identify_token(session, NOW, secret) == user
         assert accounts.identify_token(session, NOW, secret + "x") is None
+        assert accounts.id_of_token(session, secret) == token.id
+        assert accounts.owner_of_token(session, NOW, token.id) == user
         accounts.revoke_token(session, NOW, user, token.id)
         assert accounts.identify_token(session, NOW, secret) is None
-        with pytest.raises(NotFound):
-            accounts.revoke_token(session, NOW, user, token.id)
+        assert accounts.owner_of_token(session, NOW, token.id) is None
+        for unknown in (token.id, 10**20):
+            with pytest.raises(NotFound):
+                accounts.revoke_token(session, NOW, user, unknown)
         assert set(session.scalars(select(AuditEvent.action))) == {"user.added", "token.issued", "token.revoked"}
 
 
@@ -67,3 +71,6 @@ def test_a_sign_in_link_works_once_and_not_for_ever(database: Database) -> None:
         assert accounts.redeem_sign_in_link(session, NOW, once) is None
         assert accounts.redeem_sign_in_link(session, NOW + timedelta(days=1), late) is None
         assert accounts.identify_token(session, NOW, late) is None, "a link is no API token"
+        of_link = accounts.id_of_token(session, late)
+        assert of_link is not None
+        assert accounts.owner_of_token(session, NOW, of_link) is None

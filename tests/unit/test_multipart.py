@@ -4,11 +4,12 @@ import io
 from pathlib import Path
 
 import pytest
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
+from screening.errors import Refused
 from screening.storage.folder import FolderStorage
 from tests.integration.web.client import multipart
 from web import uploads
+from web.problems import TooLarge
 
 EDGE = "edge"
 
@@ -74,7 +75,7 @@ def test_a_file_over_the_limit_is_counted_and_its_neighbour_kept(tmp_path: Path)
 def test_too_many_parts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MOST_PARTS", 2)
     body = part(b'name="file"; filename="a"', b"x") * 3 + b"--edge--\r\n"
-    with pytest.raises(RequestEntityTooLarge, match="Send fewer files"):
+    with pytest.raises(TooLarge, match="Send fewer files"):
         received(tmp_path, body)
 
 
@@ -90,5 +91,5 @@ def test_too_many_parts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_a_body_that_is_no_multipart_is_refused(tmp_path: Path, body: bytes) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(Refused, match=r"\. Send "):
         received(tmp_path, body)

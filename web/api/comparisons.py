@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, validate
 from sqlalchemy.orm import Session
 
 from screening.bands import BANDS
-from screening.comparison.pairs import KINDS, MOVED, Comparison, Scope, open_comparison
+from screening.comparison.pairs import KINDS, MOVED, Comparison, Kind, Scope, open_comparison
 from screening.comparison.ranking import LARGEST_PAGE, comparison_page, whole_comparison
 from screening.comparison.summary import Rate, RightOrWrong, Summary, summarise
 from screening.comparison.words import sentences
@@ -37,6 +37,7 @@ COLUMNS = (
     "study",
     "received_at",
     "reviewed",
+    "kept_back",
 )
 
 
@@ -83,7 +84,11 @@ class ComparedItem(Schema):
     band_after = fields.String(validate=validate.OneOf(BANDS))
     reviewed = fields.Boolean(metadata={"description": "Whether a reader has reviewed it already."})
     fractured = fields.Boolean(
-        allow_none=True, metadata={"description": "What its readers decided; null where nobody did or they disagree."}
+        allow_none=True,
+        metadata={"description": "What its readers decided; null where nobody did, they disagree, or it is kept back."},
+    )
+    kept_back = fields.Boolean(
+        metadata={"description": "What its readers decided is shown to you after your own review."}
     )
     body_part = fields.String(allow_none=True)
     view = fields.String(allow_none=True)
@@ -152,7 +157,13 @@ def comparisons(query: dict[str, Any]) -> Any:
     with current.system().database.read() as session:
         comparison = _asked(session, query)
         page = comparison_page(
-            session, comparison, query["kind"], query["limit"], query["cursor"], remembered().ranked_after
+            session,
+            comparison,
+            query["kind"],
+            query["limit"],
+            query["cursor"],
+            remembered().ranked_after,
+            current.identity().name,
         )
     return {"before": comparison.before, "after": comparison.after, "items": page.items, "next": page.next}
 
@@ -180,12 +191,12 @@ def export(query: dict[str, Any]) -> Response:
         # Refused here, where an answer with a status is still possible, and not in the middle of the file.
         comparison = _asked(session, query)
     name = f"comparison-{comparison.before.checkpoint}-{comparison.after.checkpoint}.csv"
-    return csv_response(name, _lines(system, comparison, query))
+    return csv_response(name, _lines(system, comparison, query["kind"], current.identity().name))
 
 
-def _lines(system: System, comparison: Comparison, query: dict[str, Any]) -> Iterator[str]:
+def _lines(system: System, comparison: Comparison, kind: Kind | None, reader: str) -> Iterator[str]:
     with system.database.read() as session:
-        yield from csv_pieces(COLUMNS, whole_comparison(session, comparison, query["kind"]))
+        yield from csv_pieces(COLUMNS, whole_comparison(session, comparison, kind, reader))
 
 
 def _asked(session: Session, query: dict[str, Any]) -> Comparison:

@@ -5,8 +5,9 @@ from typing import Any
 
 from flask import Response, request
 from flask_smorest import Blueprint
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import UnsupportedMediaType
 
+from screening.errors import Refused
 from screening.queue import QueueName
 from screening.radiographs.problems import too_large
 from screening.runs.admission import (
@@ -128,7 +129,9 @@ def upload(run_id: int) -> Any:
         raise UnsupportedMediaType
     boundary = request.mimetype_params.get("boundary")
     if not boundary:
-        raise BadRequest
+        raise Refused(
+            "bad_request", "The Content-Type names no boundary. Send the files as multipart/form-data with one."
+        )
     request.max_content_length = system.settings.max_request_mb * MIB
     most_bytes = system.settings.max_file_mb * MIB
     body = watched_body(request.stream, request.content_length, system.capacity, lane)

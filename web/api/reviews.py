@@ -11,6 +11,7 @@ from screening.scans import get_scan
 from web import current
 from web.access import needs_role
 from web.api.schemas import Lenient, Problem, moment
+from web.plain_text import KEPT
 
 blueprint = Blueprint(
     "reviews", __name__, url_prefix="/api/v1/scans/<string:scan_id>/reviews", description="What readers decided."
@@ -19,7 +20,9 @@ blueprint = Blueprint(
 
 class NewReview(Lenient):
     verdict = fields.String(required=True, validate=validate.OneOf(verdicts.VERDICTS))
-    comment = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=verdicts.LONGEST_COMMENT))
+    comment = fields.String(
+        load_default=None, allow_none=True, validate=[validate.Length(max=verdicts.LONGEST_COMMENT), KEPT]
+    )
     checkpoint = fields.String(
         load_default=None,
         allow_none=True,

@@ -14,6 +14,7 @@ from screening.rescreening.schedules import CANDIDATE, Plan
 from screening.system import System
 from web import current
 from web.api.schemas import ROW, Lenient, Problem, Query, moment
+from web.plain_text import KEPT, kept_inside
 
 blueprint = Blueprint(
     "schedules", __name__, url_prefix="/api/v1/schedules", description="Overnight re-screening of the archive."
@@ -22,7 +23,7 @@ MOST_FIRINGS = 500
 
 
 class NewSchedule(Lenient):
-    name = fields.String(required=True, metadata={"description": "1 to 100 characters."})
+    name = fields.String(required=True, validate=KEPT, metadata={"description": "1 to 100 characters."})
     cron = fields.String(
         required=True, metadata={"description": "Minute, hour, day of the month, month, day of the week."}
     )
@@ -33,10 +34,11 @@ class NewSchedule(Lenient):
         load_default="06:00", metadata={"description": "HH:MM. The run pauses then and goes on at the next firing."}
     )
     checkpoint = fields.String(
-        load_default=CANDIDATE, metadata={"description": "The id of a checkpoint, or `candidate`."}
+        load_default=CANDIDATE, validate=KEPT, metadata={"description": "The id of a checkpoint, or `candidate`."}
     )
     selection = fields.Dict(
         load_default=dict,
+        validate=kept_inside,
         metadata={
             "description": "Which scans, by any of `min_age_days`, `max_age_days`, `body_part`, `band`, `run`, "
             "`study`, `not_screened_since` (a day). Every one that is given must hold; none means all scans."

@@ -1,6 +1,6 @@
 """What the API takes and gives, field by field. Fields are only ever added."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
@@ -9,6 +9,7 @@ from screening.bands import BANDS
 from screening.database.base import LARGEST_ID
 from screening.database.states import RunState
 from screening.runs.receipts import STATUSES
+from web.plain_text import KEPT
 
 MOST_HASHES = 10_000
 MOST_RUNS = 200
@@ -16,8 +17,19 @@ ROW = validate.Range(0, LARGEST_ID)
 SHA256 = validate.Regexp(r"\A[0-9a-f]{64}\Z", error="A SHA-256 has 64 lower-case hex digits.")
 
 
+class _Moment(fields.AwareDateTime):
+    """Given in any zone, kept in UTC. What has no place in the calendar of UTC is no moment."""
+
+    def _deserialize(self, *given: Any, **more: Any) -> datetime:
+        found: datetime = super()._deserialize(*given, **more)
+        try:
+            return found.astimezone(UTC)
+        except OverflowError:
+            raise self.make_error("invalid", input=given[0], obj_type=self.OBJ_TYPE) from None
+
+
 def moment(**more: Any) -> fields.AwareDateTime:
-    return fields.AwareDateTime(format="iso", default_timezone=UTC, **more)
+    return _Moment(format="iso", default_timezone=UTC, **more)
 
 
 def operating_point() -> fields.Dict:
@@ -58,7 +70,9 @@ class Problem(Schema):
 
 
 class NewRun(Lenient):
-    name = fields.String(load_default="", metadata={"description": "At most 200 characters. Default: the time."})
+    name = fields.String(
+        load_default="", validate=KEPT, metadata={"description": "At most 200 characters. Default: the time."}
+    )
     lane = fields.String(load_default="routine", metadata={"description": "urgent, routine or archive"})
 
 
@@ -240,7 +254,9 @@ class CheckpointDocument(Schema):
 
 
 class Activation(Lenient):
-    reason = fields.String(load_default="", metadata={"description": "Why; it is kept in the audit trail."})
+    reason = fields.String(
+        load_default="", validate=KEPT, metadata={"description": "Why; it is kept in the audit trail."}
+    )
 
 
 class NewOperatingPoint(Lenient):
@@ -249,7 +265,9 @@ class NewOperatingPoint(Lenient):
         load_default=None,
         metadata={"description": "Flagged scans at or over it are likely. Default: the one in force."},
     )
-    reason = fields.String(required=True, metadata={"description": "Why; it is kept in the audit trail."})
+    reason = fields.String(
+        required=True, validate=KEPT, metadata={"description": "Why; it is kept in the audit trail."}
+    )
 
 
 class Checkpoints(Schema):

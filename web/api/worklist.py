@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, stream_with_context
@@ -16,6 +17,7 @@ from web.api.worklist_schemas import ExportQuery, Item, NeighboursDocument, Neig
 from web.filters import checked_body_parts, filters_of
 from web.spreadsheets import csv_pieces, csv_response
 
+NO_CHECKPOINT = "No checkpoint is active, so nothing is ranked."
 blueprint = Blueprint("worklist", __name__, url_prefix="/api/v1", description="Scans ranked for follow-up.")
 
 COLUMNS = (
@@ -32,6 +34,7 @@ COLUMNS = (
     "received_at",
     "views",
     "verdicts",
+    "kept_back",
 )
 
 
@@ -40,6 +43,7 @@ COLUMNS = (
 @blueprint.response(200, Worklist)
 @blueprint.alt_response(400, schema=Problem, description="The cursor or a filter is not understood.")
 @blueprint.alt_response(404, schema=Problem)
+@blueprint.alt_response(409, schema=Problem, description=NO_CHECKPOINT)
 def worklist(query: dict[str, Any]) -> Any:
     """What could not be screened first, then by falling probability. Follow `next` until it is null."""
     system = current.system()
@@ -60,6 +64,7 @@ def worklist(query: dict[str, Any]) -> Any:
 @blueprint.response(200, NeighboursDocument)
 @blueprint.alt_response(400, schema=Problem, description="A filter is not understood.")
 @blueprint.alt_response(404, schema=Problem, description="There is no such run.")
+@blueprint.alt_response(409, schema=Problem, description=NO_CHECKPOINT)
 def get_neighbours(query: dict[str, Any]) -> Any:
     """What stands before and behind a scan under the filters; in the reading queue, scans that others hold are passed
     over."""
@@ -72,6 +77,7 @@ def get_neighbours(query: dict[str, Any]) -> Any:
 @blueprint.arguments(ExportQuery, location="query")
 @blueprint.response(200, content_type="text/csv")
 @blueprint.alt_response(404, schema=Problem)
+@blueprint.alt_response(409, schema=Problem, description=NO_CHECKPOINT)
 def export(query: dict[str, Any]) -> Response:
     """The whole worklist under the filters as CSV, sent as it is read."""
     filters = _exported(query)
@@ -82,6 +88,7 @@ def export(query: dict[str, Any]) -> Response:
 @blueprint.arguments(ExportQuery, location="query")
 @blueprint.response(200, Item(many=True))
 @blueprint.alt_response(404, schema=Problem)
+@blueprint.alt_response(409, schema=Problem, description=NO_CHECKPOINT)
 def export_json(query: dict[str, Any]) -> Response:
     """The whole worklist under the filters as one JSON list, sent as it is read."""
     filters = _exported(query)
@@ -97,8 +104,11 @@ def _filters(query: dict[str, Any]) -> Filters:
 
 
 def _exported(query: dict[str, Any]) -> Filters:
-    """What is wrong is refused here, where an answer with a status is still possible, not in the middle of the file."""
-    filters = _filters(query)
+    """What is wrong is refused here, where an answer with a status is still possible, not in the middle of the file.
+
+    An administrator's export holds every review, as the audit trail does: studies of how readers agree need them all.
+    """
+    filters = replace(_filters(query), all_reviews=current.identity().role == "administrator")
     with current.system().database.read() as session:
         if filters.body_part:
             checked_body_parts(session, filters)

@@ -72,7 +72,11 @@ class Item(Schema):
     views = fields.Integer(metadata={"description": "Screened scans of the study, where grouped by study; else 1."})
     held_by = fields.String(allow_none=True, metadata={"description": "The reader who has the scan open now."})
     held_since = moment(allow_none=True)
-    reviews = fields.List(fields.Nested(ItemReview), metadata={"description": "The latest of each reader."})
+    reviews = fields.List(
+        fields.Nested(ItemReview),
+        metadata={"description": "The latest of each reader; those of others only after your own."},
+    )
+    kept_back = fields.Integer(metadata={"description": "Reviews of others that are shown to you only after your own."})
 
 
 class Worklist(Schema):

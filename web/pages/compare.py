@@ -38,7 +38,8 @@ def compare() -> str:
         scope = Scope(run=request.args.get("run", type=int), body_part=request.args.get("body_part") or None)
         comparison = open_comparison(session, before, after, scope, _moved())
         cursor = request.args.get("cursor") or None
-        page = comparison_page(session, comparison, kind, ITEMS_PER_PAGE, cursor, remembered().ranked_after)
+        reader = current.identity().name
+        page = comparison_page(session, comparison, kind, ITEMS_PER_PAGE, cursor, remembered().ranked_after, reader)
         # Later pages of the list do without: counting every pair takes longer than a page of them.
         summary = summarise(session, comparison, remembered().count) if cursor is None else None
         runs = runs_to_offer(session, RUNS_OFFERED, get_run(session, scope.run) if scope.run is not None else None)

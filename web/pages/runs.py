@@ -6,17 +6,18 @@ from datetime import datetime
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask_wtf.csrf import generate_csrf
 from sqlalchemy.orm import Session
-from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import NotFound as NoPage
 
 from screening.database.states import Lane, RunState
 from screening.database.tables import Run
+from screening.errors import Refused
 from screening.runs import lifecycle
 from screening.runs.progress import counts_by_state
 from screening.runs.receipts import STATUSES, receipt_counts, receipts_of
 from web import current
 from web.access import needs_role
 from web.api.runs import steer_run
+from web.row_numbers import row_number
 from web.run_board import RunView, run_board
 
 blueprint = Blueprint("runs-pages", __name__, url_prefix="/runs")
@@ -32,10 +33,10 @@ SLOWEST_POLL_S = 10.0
 @blueprint.get("")
 def runs() -> str:
     search = request.args.get("search", "").strip()
-    before = request.args.get("before", type=int)
+    before = row_number("before")
     state = request.args.get("state") or None
     if state is not None and state not in list(RunState):
-        raise BadRequest(f"There is no state “{state}”. Choose one of: {', '.join(RunState)}.")
+        raise Refused("unknown_state", f"There is no state “{state[:40]}”. Choose one of {', '.join(RunState)}.")
     with current.system().database.read() as session:
         found = lifecycle.list_runs(session, RUNS_PER_PAGE + 1, before, search, state)
         page = found[:RUNS_PER_PAGE]
@@ -96,8 +97,8 @@ def receipts(run_id: int) -> str:
     """What became of every file that was sent to the run."""
     status = request.args.get("status") or None
     if status is not None and status not in STATUSES:
-        raise BadRequest(f"There are no receipts “{status}”. Choose one of: {', '.join(STATUSES)}.")
-    after = request.args.get("after", 0, type=int)
+        raise Refused("unknown_status", f"There are no receipts “{status[:40]}”. Choose one of {', '.join(STATUSES)}.")
+    after = row_number("after") or 0
     with current.system().database.read() as session:
         found = lifecycle.get_run(session, run_id)
         rows = receipts_of(session, run_id, after, RECEIPTS_PER_PAGE + 1, status)

@@ -1,5 +1,6 @@
 """Signing in: by password, by API token, or by a one-time link; and signing out."""
 
+import hashlib
 import threading
 
 from flask import Blueprint, Flask, Response, flash, redirect, render_template, request, session, url_for
@@ -7,7 +8,7 @@ from flask_limiter import Limiter
 from flask_login import login_user, logout_user
 
 from screening import audit
-from screening.accounts import Identity, check_password, identify_token, redeem_sign_in_link
+from screening.accounts import Identity, check_password, id_of_token, identify_token, redeem_sign_in_link
 from web import current
 from web.access import SignedIn, public, safe_target
 
@@ -20,10 +21,10 @@ _one_password = threading.Lock()
 
 
 def limit_tries(app: Flask, limiter: Limiter) -> None:
-    """Slow down who guesses: counted by address, and by the name that is tried."""
+    """Slow down who guesses: counted by address, and by the name or token that is tried."""
     view = app.view_functions["signin.submit"]
     view = limiter.limit(TRIES_PER_ADDRESS, key_func=_address)(view)
-    view = limiter.limit(TRIES_PER_NAME, key_func=_name)(view)
+    view = limiter.limit(TRIES_PER_NAME, key_func=_name_or_token)(view)
     app.view_functions["signin.submit"] = view
     link = app.view_functions["signin.redeem"]
     app.view_functions["signin.redeem"] = limiter.limit(TRIES_PER_ADDRESS, key_func=_address)(link)
@@ -41,9 +42,10 @@ def submit() -> Response | tuple[str, int]:
     name, password = request.form.get("name", ""), request.form.get("password", "")
     token = request.form.get("token", "").strip()
     system = current.system()
+    token_id = None
     if token:
         with system.database.read() as database:
-            who = identify_token(database, system.clock(), token)
+            who, token_id = identify_token(database, system.clock(), token), id_of_token(database, token)
         wrong = "This token is not known, or it was revoked. Check that you copied all of it."
     else:
         with _one_password, system.database.read() as database:
@@ -51,7 +53,7 @@ def submit() -> Response | tuple[str, int]:
         wrong = "Name and password do not fit. Check both, or ask an administrator for a sign-in link."
     if who is None:
         return render_template("sign_in.html", wrong=wrong, name=name, next=request.form.get("next", "")), 401
-    _enter(who, "token" if token else "password")
+    _enter(who, "token" if token else "password", token_id)
     return redirect(safe_target(request.form.get("next")))  # type: ignore[return-value]
 
 
@@ -61,7 +63,8 @@ def submit() -> Response | tuple[str, int]:
 def link(secret: str | None = None) -> Response:
     """A page that sends itself: programs which look ahead at links must not use the link up."""
     page = Response(render_template("sign_in_link.html", secret=secret or request.args.get("token", "")))
-    page.headers["Referrer-Policy"] = "no-referrer"
+    # The origin alone: the secret in this address stays out of it, and over HTTPS the check of the form asks for it.
+    page.headers["Referrer-Policy"] = "strict-origin"
     return page
 
 
@@ -81,14 +84,14 @@ def redeem() -> Response | tuple[str, int]:
     return redirect(url_for("home.home"))  # type: ignore[return-value]
 
 
-def _enter(who: Identity, way: str) -> None:
-    """Begin a session; whatever the browser's cookie said before is dropped."""
+def _enter(who: Identity, way: str, token_id: int | None = None) -> None:
+    """Begin a session, which ends with the token if one opened it; what the browser's cookie said before is dropped."""
     system = current.system()
     with system.database.write() as database:
         audit.record(database, system.clock(), who.name, "signed.in", who.name, {"by": way})
     session.clear()
     session.permanent = True
-    login_user(SignedIn(who))
+    login_user(SignedIn(who, token_id))
 
 
 def leave() -> Response:
@@ -102,5 +105,8 @@ def _address() -> str:
     return f"address {request.remote_addr}"
 
 
-def _name() -> str:
+def _name_or_token() -> str:
+    token = request.form.get("token", "").strip()
+    if token:
+        return f"token {hashlib.sha256(token.encode()).hexdigest()}"
     return f"name {request.form.get('name', '').strip().lower()}"

@@ -11,6 +11,7 @@ from screening.upkeep.capacity import oldest_waiting_s
 from web import current
 from web.access import needs_role
 from web.broker import queue_depths
+from web.row_numbers import row_number
 from web.watching import latest_drift, latest_totals
 
 blueprint = Blueprint("status-pages", __name__, url_prefix="/system")
@@ -50,7 +51,7 @@ def status() -> str:
 def audit_trail() -> str:
     """Who did what to what, the newest first."""
     search = request.args.get("search", "").strip()
-    before = request.args.get("before", type=int)
+    before = row_number("before")
     with current.system().database.read() as session:
         found = audit.recent(session, EVENTS_PER_PAGE + 1, before, search)
     page = found[:EVENTS_PER_PAGE]

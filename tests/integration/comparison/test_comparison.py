@@ -146,11 +146,17 @@ def test_on_reviewed_scans_both_are_scored_and_tested(compared: Database) -> Non
     draw = random.Random(9)
     reviewed = {n: draw.random() < before[n] for n in range(0, SCANS, 2)}
     for number, truth in {**reviewed, 1000: True}.items():
-        add_review(compared, number, "fracture" if truth else "no_fracture")
+        add_review(compared, number, "fracture" if truth else "no_fracture", "rita")
+    add_review(compared, 0, "unsure", "anna")
+    add_review(compared, 2, "unsure", "anna", withdrawn=True)
     with compared.read() as session:
         comparison = open_comparison(session, "one", "two")
         summary = summarise(session, comparison)
-        listed = {item.scan: item.fractured for item in whole_comparison(session, comparison)}
+        listed = {
+            reader: {item.scan: item for item in whole_comparison(session, comparison, reader=reader)}
+            for reader in ("rita", "anna", "")
+        }
+        page = comparison_page(session, comparison, limit=SCANS, reader="anna")
     assert summary.reviewed == len(reviewed)
     positive = [n for n, truth in reviewed.items() if truth]
     group = summary.sensitivity
@@ -162,7 +168,16 @@ def test_on_reviewed_scans_both_are_scored_and_tested(compared: Database) -> Non
     assert summary.specificity.only_before == sum(before[n] < 0.5 and after[n] >= 0.4 for n in negative)
     low, high = group.before.interval_95
     assert low < (group.before.share or 0) < high
-    assert listed == {scan_id(n): reviewed.get(n) for n in range(SCANS)}
+    scans = {scan_id(n): reviewed.get(n) for n in range(SCANS)}
+    assert {scan: item.fractured for scan, item in listed["rita"].items()} == scans
+    assert not any(item.kept_back for item in listed["rita"].values())
+    own = scan_id(0)
+    for reader, seen in (("anna", {own}), ("", set())):
+        for scan, item in listed[reader].items():
+            assert item.reviewed == (scans[scan] is not None)
+            assert item.kept_back == (item.reviewed and scan not in seen), (reader, scan)
+            assert item.fractured == (scans[scan] if scan in seen else None), (reader, scan)
+    assert {item.scan: item for item in page.items} == {item.scan: listed["anna"][item.scan] for item in page.items}
     assert "McNemar" in " ".join(sentences(summary))
 
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import delete
 
 from screening import audit
+from screening.accounts import Role
 from screening.clock import utc_now
 from screening.database.tables import Prediction
 from tests.integration.comparison.pairs import AFTER, BEFORE, add_predictions, add_review
@@ -54,24 +55,56 @@ def test_the_summary_of_the_api(portal: Portal, compared: tuple[str, str]) -> No
     assert summary["sentences"][0].startswith("20 scans were screened by both; 20 of them changed")
 
 
-def test_what_readers_decided_is_in_page_api_and_export(portal: Portal, compared: tuple[str, str]) -> None:
-    for number, verdict in ((0, "no_fracture"), (1, "unsure"), (15, "fracture")):
+DECIDED = {0: "no_fracture", 1: "unsure", 15: "fracture"}
+FACTS = ("reviewed", "fractured", "kept_back")
+
+
+def told(portal: Portal, role: Role, asked: str) -> tuple[list[tuple[object, ...]], list[tuple[str, ...]], str]:
+    """What is said of the reviews of scans 0, 1, 2 and 15 to this role: by the API, in the export, on the page."""
+    api, scans = portal.api(role), [scan_id(n) for n in (0, 1, 2, 15)]
+    items = api.get(f"/api/v1/comparisons?{asked}").get_json()["items"]
+    by_api = {item["scan"]: tuple(item[name] for name in FACTS) for item in items}
+    rows = csv.DictReader(io.StringIO(api.get(f"/api/v1/comparisons.csv?{asked}").text))
+    exported = {row["scan"]: tuple(row[name] for name in FACTS) for row in rows}
+    page = sign_in(portal, role)[0].get(f"/compare?{asked}").text
+    return [by_api[scan] for scan in scans], [exported[scan] for scan in scans], page
+
+
+@pytest.mark.parametrize("role", ["reader", "administrator"])
+def test_what_readers_decided_is_told_to_those_who_decided_too(
+    portal: Portal, compared: tuple[str, str], role: Role
+) -> None:
+    for number, verdict in DECIDED.items():
         add_review(portal.system.database, number, verdict)
     asked = f"before={compared[0]}&after={compared[1]}"
-    api = portal.api("reader")
-    items = api.get(f"/api/v1/comparisons?{asked}").get_json()["items"]
-    told = {item["scan"]: (item["reviewed"], item["fractured"]) for item in items}
-    assert [told[scan_id(n)] for n in (0, 1, 2, 15)] == [(True, False), (True, None), (False, None), (True, True)]
-    rows = csv.DictReader(io.StringIO(api.get(f"/api/v1/comparisons.csv?{asked}").text))
-    found = {row["scan"]: (row["reviewed"], row["fractured"]) for row in rows}
-    said = [found[scan_id(n)] for n in (0, 1, 2, 15)]
-    assert said == [("True", "False"), ("True", ""), ("False", ""), ("True", "True")]
-    summary = api.get(f"/api/v1/comparisons/summary?{asked}").get_json()
+    by_api, exported, page = told(portal, role, asked)
+    assert by_api == [(True, None, True), (True, None, True), (False, None, False), (True, None, True)]
+    assert exported == [("True", "", "True"), ("True", "", "True"), ("False", "", "False"), ("True", "", "True")]
+    assert page.count("Reviewed; the verdict is shown after your own.") == 3
+    assert "Reviewed: " not in page
+
+    for number in DECIDED:
+        add_review(portal.system.database, number, "unsure", portal.people[role].name)
+    by_api, exported, page = told(portal, role, asked)
+    assert by_api == [(True, False, False), (True, None, False), (False, None, False), (True, True, False)]
+    assert exported == [
+        ("True", "False", "False"),
+        ("True", "", "False"),
+        ("False", "", "False"),
+        ("True",) * 2 + ("False",),
+    ]
+    for words in ("Reviewed: no fracture.", "Reviewed: fracture.", "Reviewed: not decided."):
+        assert words in page
+
+
+def test_the_numbers_over_all_reviewed_scans_are_told_to_everybody(portal: Portal, compared: tuple[str, str]) -> None:
+    for number, verdict in DECIDED.items():
+        add_review(portal.system.database, number, verdict)
+    asked = f"before={compared[0]}&after={compared[1]}"
+    summary = portal.api("reader").get(f"/api/v1/comparisons/summary?{asked}").get_json()
     assert summary["reviewed"] == 2
     assert (summary["sensitivity"]["before"]["hits"], summary["sensitivity"]["after"]["hits"]) == (1, 0)
-    page = sign_in(portal, "reader")[0].get(f"/compare?{asked}").text
-    for words in ("Reviewed: no fracture.", "Reviewed: fracture.", "Reviewed: not decided.", "McNemar"):
-        assert words in page
+    assert "McNemar" in sign_in(portal, "reader")[0].get(f"/compare?{asked}").text
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from screening.checkpoints import operating_point
 from screening.database.engine import Database
 from screening.database.review_tables import Review
 from screening.errors import Conflict, NotFound, Refused
-from screening.reviews.verdicts import record, reviews_of, seen_by, withdraw
+from screening.reviews.verdicts import decided_by, record, reviews_of, seen_by, withdraw
 from screening.runs.lifecycle import open_run
 from tests.integration.ledger.steps import NOW, add_checkpoint, scan_id
 from tests.integration.worklist.filled import add_rejected, add_screened
@@ -98,8 +98,11 @@ def test_verdicts_of_others_are_kept_back_until_ones_own(session: Session) -> No
     own = decide(session, FLAGGED, "Cyd")
     shown, kept_back = seen_by(reviews_of(session, FLAGGED), "Cyd")
     assert ([review.reader for review in shown], kept_back) == (["Ann", "Ben", "Cyd"], 0)
+    assert decided_by(session, "Cyd", [FLAGGED, UNFLAGGED]) == {FLAGGED}
+    assert decided_by(session, "Cyd", [UNFLAGGED]) == decided_by(session, "Dan", [FLAGGED]) == set()
     withdraw(session, NOW, FLAGGED, own.id, "Cyd")
     assert seen_by(reviews_of(session, FLAGGED), "Cyd") == ([], 2)
+    assert decided_by(session, "Cyd", [FLAGGED]) == set()
 
 
 def test_what_cannot_be_recorded_is_refused_in_a_sentence(session: Session) -> None:

@@ -1,10 +1,14 @@
 """Reviews and holds over the API and as forms, by readers of every role."""
 
+import csv
 import html
+import io
 import re
 
 import pytest
 
+from screening.accounts import Role
+from screening.reviews.verdicts import record
 from tests.integration.web.conftest import Portal
 from tests.integration.web.screened import screened_run
 from tests.integration.web.signing_in import sign_in
@@ -47,6 +51,39 @@ def test_others_are_read_after_ones_own_verdict(portal: Portal, scan: str) -> No
     own = first.get(path).get_json()["items"][0]["id"]
     foreign = second.client.delete(f"{path}/{own}", headers=second.headers)
     assert (foreign.status_code, foreign.get_json(force=True)["code"]) == (404, "unknown_review")
+
+
+@pytest.mark.parametrize("role", ["reader", "operator", "administrator"])
+def test_lists_and_exports_of_readers_keep_back_what_others_decided(portal: Portal, scan: str, role: Role) -> None:
+    now = portal.system.clock()
+    with portal.system.database.write() as session:
+        record(session, now, scan, "A. K.", "poor_quality", None, 0.0)
+    api = portal.api(role)
+    browser, _ = sign_in(portal, role)
+
+    def told() -> list[tuple[list[str], int]]:
+        """(verdicts, how many are kept back) by the list and both exports."""
+        items = [api.get("/api/v1/worklist").get_json()["items"][0], api.get("/api/v1/worklist.json").get_json()[0]]
+        [row] = csv.DictReader(io.StringIO(api.get("/api/v1/worklist.csv").text))
+        return [
+            *(([review["verdict"] for review in item["reviews"]], item["kept_back"]) for item in items),
+            (row["verdicts"].split("; ") if row["verdicts"] else [], int(row["kept_back"])),
+        ]
+
+    # An administrator's exports hold every review, as the audit trail does.
+    before = [([], 1)] * 3
+    if role == "administrator":
+        before[1:] = [(["poor_quality"], 0), (["A. K.: poor_quality"], 0)]
+    assert told() == before
+    page = browser.get("/worklist").text
+    assert "read by 1<" in page
+    assert "poor" not in page
+    made = api.post(f"/api/v1/scans/{scan}/reviews", {"verdict": "unsure"}).get_json()
+    both = ["poor_quality", "unsure"]
+    assert told() == [(both, 0), (both, 0), (["A. K.: poor_quality", f"{role}-1: unsure"], 0)]
+    assert "read by 1 more" in browser.get("/worklist").text
+    api.client.delete(f"/api/v1/scans/{scan}/reviews/{made['id']}", headers=api.headers)
+    assert told() == before
 
 
 def test_what_is_no_verdict_is_refused(portal: Portal, scan: str) -> None:

@@ -121,6 +121,7 @@ def ordered(scans: list[Made]) -> list[str]:
         (Filters(search="ward_1/", run=1), lambda one: one.name.startswith("ward_1/") and one.run == 1),
         (Filters(search="ward%1"), lambda one: False),
         (Filters(run=2), lambda one: one.run == 2),
+        (Filters(received_to=date.max), lambda one: True),
         (
             Filters(received_from=NOW.date() + timedelta(days=3), received_to=NOW.date() + timedelta(days=5)),
             lambda one: 3 <= one.day <= 5,
@@ -265,19 +266,21 @@ def test_a_withdrawn_review_brings_the_scan_back(made: tuple[Database, list[Made
         assert scan in {item.scan for item in every(session, queue)}
 
 
-def test_reviews_are_told_with_the_latest_of_each_reader(made: tuple[Database, list[Made]]) -> None:
+def test_reviews_are_told_with_the_latest_of_each_reader_to_those_who_decided(
+    made: tuple[Database, list[Made]],
+) -> None:
     database, scans = made
     scan = next(one.scan for one in scans if one.reader is None)
     with database.write() as session:
         for reader, verdict in (("anna", "unsure"), ("ben", "no_fracture"), ("anna", "fracture")):
             session.add(Review(scan_id=scan, reader=reader, verdict=verdict, sampled=False, reviewed_at=NOW))
             session.flush()
+    both = [("anna", "fracture"), ("ben", "no_fracture")]
     with database.read() as session:
-        item = next(item for item in every(session, Filters()) if item.scan == scan)
-    assert {(review.reader, review.verdict) for review in item.reviews} == {
-        ("anna", "fracture"),
-        ("ben", "no_fracture"),
-    }
+        for reader, shown, kept_back in (("anna", both, 0), ("ben", both, 0), ("cyd", [], 2), ("", [], 2)):
+            item = next(item for item in every(session, Filters(reader=reader)) if item.scan == scan)
+            assert sorted((review.reader, review.verdict) for review in item.reviews) == shown, reader
+            assert (item.kept_back, item.verdicts != "") == (kept_back, bool(shown)), reader
 
 
 def test_body_parts_are_found_without_reading_every_scan(made: tuple[Database, list[Made]]) -> None:

@@ -142,7 +142,7 @@ def test_a_scan_that_could_be_screened_later_is_not_must_look_any_more(screened:
         assert band_counts(session).must_look == 4
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "", "W10", "bnVsbA", "WzEsMl0"])
+@pytest.mark.parametrize("cursor", ["nonsense", "", "W10", "bnVsbA", "WzEsMl0", "W1tb" * 5000])
 def test_a_cursor_that_was_not_made_here_is_refused(screened: Database, cursor: str) -> None:
     with screened.read() as session:
         if not cursor:

@@ -16,6 +16,7 @@ let lastTenth = null;
 let lastState = null;
 
 function ask() {
+  clearTimeout(timer); // where somebody came back before it ran out
   timer = null;
   if (document.hidden) return; // asked as soon as somebody looks again
   window.htmx.trigger(status(), "ask");

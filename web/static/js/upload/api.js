@@ -16,7 +16,7 @@ export class Refusal extends Error {
   }
 }
 
-const GONE = "The server does not answer. Check the connection, and send the file again.";
+const GONE = "The server does not answer. Check the connection, and try again.";
 
 async function read(answer) {
   const document = await answer.json().catch(() => ({}));

@@ -4,6 +4,7 @@ import { duration } from "../times.js";
 import { openRun, receiptCounts, submit } from "./api.js";
 import { chosen, dropped } from "./files.js";
 import { makeList, readableSize } from "./list.js";
+import { untilTaken } from "./patience.js";
 import { makeQueue } from "./queue.js";
 import { makeSpeed } from "./speed.js";
 
@@ -21,8 +22,8 @@ const speed = makeSpeed();
 
 let run = page.dataset.run ? Number(page.dataset.run) : null;
 let looking = 0; // folders that are still being walked, and lists that are still being read
-let started = false;
-let submitted = false;
+// "choosing" files, "sending" them, "closing" the run when all are there, "closed"; "refused": the server did not close it.
+let stage = "choosing";
 let lastShown = 0;
 let timer = null;
 
@@ -30,6 +31,7 @@ let timer = null;
 // for its size only once.
 async function add(files) {
   looking++;
+  goOn();
   let until = performance.now() + SLICE_MS;
   for (const { name, file, problem } of files) {
     const [size, state] = file ? [file.size, "waiting"] : [0, "broken"];
@@ -88,13 +90,13 @@ function show() {
   at("bar").setAttribute("viewBox", `0 0 ${Math.max(1, bytes)} 1`);
   at("bar").firstElementChild.setAttribute("width", String(handled));
   at("bar").setAttribute("aria-label", `${done} of ${items.length} files uploaded`);
-  if (started && items.length) document.title = `${Math.floor((100 * done) / items.length)}% · ${title}`;
+  if (stage !== "choosing" && items.length) document.title = `${Math.floor((100 * done) / items.length)}% · ${title}`;
   buttons(counts);
 }
 
 function pace({ bytes, handled, done }) {
   if (looking) return "looking for files …";
-  if (!started || submitted || done === items.length) return "";
+  if (stage !== "sending" || done === items.length) return "";
   if (queue.paused) return "paused";
   if (queue.held) return `waiting: ${queue.held}`;
   speed.add(queue.bytesSent, handled);
@@ -104,36 +106,58 @@ function pace({ bytes, handled, done }) {
 }
 
 function buttons(counts) {
-  const running = started && !submitted;
+  const running = stage === "sending" || stage === "refused";
   const idle = running && queue.idle && !looking;
   const sendable = items.some((item) => item.state === "broken" && item.file);
-  at("start").hidden = started;
+  at("start").hidden = stage !== "choosing";
   at("pause").hidden = !running || queue.idle;
   at("pause").textContent = queue.paused ? "Go on" : "Pause";
   at("retry").hidden = !running || !sendable;
-  at("finish").hidden = !idle || counts.broken === 0;
-  if (idle && items.length && counts.broken === 0) finish();
+  at("finish").hidden = !idle || (counts.broken === 0 && stage !== "refused");
+  if (idle && items.length && counts.broken === 0 && stage === "sending") finish();
   if (idle && counts.broken > 0) {
     at("spoken").textContent = `${counts.broken} files were not sent. Send them again, or go on without them.`;
   }
 }
 
 async function finish() {
-  if (submitted) return;
-  submitted = true;
+  if (taken()) return;
+  stage = "closing";
+  at("drop").hidden = true;
+  for (const id of ["pause", "retry", "finish"]) at(id).hidden = true;
   try {
-    await submit(run);
-    window.removeEventListener("beforeunload", warn);
-    at("open").hidden = false;
-    at("drop").hidden = true;
-    for (const id of ["pause", "retry", "finish"]) at(id).hidden = true;
-    document.title = `Done · ${title}`;
-    at("spoken").textContent = at("legend").textContent;
-    await receipt();
+    await untilTaken(() => submit(run), (why) => notClosed(`${why} This page tries again by itself.`));
   } catch (error) {
-    submitted = !at("open").hidden;
+    stage = "refused";
+    at("drop").hidden = false;
+    notClosed(error.message);
+    refresh();
+    return;
+  }
+  stage = "closed";
+  say("");
+  at("open").hidden = false;
+  document.title = `Done · ${title}`;
+  at("spoken").textContent = at("legend").textContent;
+  try {
+    await untilTaken(receipt, say);
+    say("");
+  } catch (error) {
     say(error.message);
   }
+}
+
+function goOn() {
+  if (stage === "refused") stage = "sending";
+}
+
+// Whether it is too late for more files.
+const taken = () => stage === "closing" || stage === "closed";
+
+// The page of the run is the other way: there, too, one can say that no more files come.
+function notClosed(why) {
+  say(`The run is not closed. ${why}`);
+  at("open").hidden = false;
 }
 
 // The server's own count, because files of earlier visits and other windows are in the run as well.
@@ -151,7 +175,7 @@ function say(text) {
 }
 
 function warn(event) {
-  event.preventDefault();
+  if (stage === "sending" || stage === "closing") event.preventDefault();
 }
 
 async function start() {
@@ -167,7 +191,7 @@ async function start() {
   at("open").href = `/runs/${run}`;
   for (const id of ["name", "lane"]) if (at(id)) at(id).disabled = true;
   if (at("unfinished")) at("unfinished").hidden = true;
-  started = true;
+  stage = "sending";
   window.addEventListener("beforeunload", warn);
   queue.begin(run);
   refresh();
@@ -186,7 +210,7 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", async (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  if (submitted) return;
+  if (taken()) return;
   looking++;
   try {
     await dropped(event.dataTransfer, add);
@@ -208,5 +232,8 @@ at("pause").addEventListener("click", () => {
   speed.forget();
   queue.pause(!queue.paused);
 });
-at("retry").addEventListener("click", () => queue.retry());
+at("retry").addEventListener("click", () => {
+  goOn();
+  queue.retry();
+});
 at("finish").addEventListener("click", finish);

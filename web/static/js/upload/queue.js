@@ -2,13 +2,13 @@
 
 import { Refusal, admit, known, send } from "./api.js";
 import { makeHasher } from "./hashing.js";
+import { sleep } from "./patience.js";
 
 const SENDERS = 4;
 const GROUP = 40;
 const TRIES = 4;
 
 const ended = new Set(["accepted", "duplicate", "rejected", "broken"]);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // An item without a file could not be read by the browser: it is listed as not sent, and stays so.
 export function makeQueue(items, changed) {
