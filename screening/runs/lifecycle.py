@@ -124,6 +124,8 @@ def pause_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
 
 def resume_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
     run = get_run(session, run_id)
+    # Locked: as what it goes on is not decided while it is being submitted.
+    session.refresh(run, with_for_update=True)
     target = RunState.OPEN if run.submitted_at is None else RunState.RUNNING
     run = _move(session, now, run_id, (RunState.PAUSED,), target, "run.resumed", actor)
     run.paused_by = None

@@ -28,17 +28,10 @@ class FolderStorage:
             raise self._trouble(error) from error
 
     def _adopt(self, path: Path, key: str) -> None:
-        target = self._path(key)
         try:
-            # What is there already is kept at this moment: a clean-up that runs now leaves it alone.
-            os.utime(target)
-            return
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise self._trouble(error) from error
-        try:
-            _move(path, target)
+            # Also where the object is there already: a clean-up that runs now leaves alone what was kept just now, and
+            # bytes that the disk had lost are whole again.
+            _move(path, self._path(key))
         except OSError as error:
             raise self._trouble(error) from error
 

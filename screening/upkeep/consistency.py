@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, func, insert, literal, or_, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening import audit
 from screening.database.engine import Database
@@ -81,14 +81,19 @@ def _damage(database: Database) -> Finding:
 
 def _needed(state: WorkState | None = None) -> ColumnElement[bool]:
     """Whether the rendition that a job needs is there, in this state if one is named."""
-    needed = (
-        select(Rendition.scan_id)
+    needed = _of_needed(Rendition.scan_id)
+    return exists(needed if state is None else needed.where(Rendition.state == state))
+
+
+def _of_needed(column: InstrumentedAttribute[Any]) -> Select[Any]:
+    """This column of the rendition that a job (of the enclosing statement) needs."""
+    return (
+        select(column)
         .join(Checkpoint, Checkpoint.rendition_spec == Rendition.spec)
         .join(Run, Run.checkpoint_id == Checkpoint.id)
         .where(Run.id == Job.run_id, Rendition.scan_id == Job.scan_id)
         .correlate(Job)
     )
-    return exists(needed if state is None else needed.where(Rendition.state == state))
 
 
 def _in_live_run() -> ColumnElement[bool]:
@@ -150,13 +155,11 @@ def _queue(session: Session, _now: datetime, _: int) -> None:
 
 
 def _reject(session: Session, now: datetime, _: int) -> None:
-    reasons = select(Rendition.problem).where(Rendition.scan_id == Job.scan_id, Rendition.state == WorkState.REJECTED)
-    codes = reasons.with_only_columns(Rendition.problem_code)
     values: dict[str, Any] = {
         "state": JobState.REJECTED,
         "finished_at": now,
-        "problem_code": codes.limit(1).scalar_subquery(),
-        "problem": reasons.limit(1).scalar_subquery(),
+        "problem_code": _of_needed(Rendition.problem_code).scalar_subquery(),
+        "problem": _of_needed(Rendition.problem).scalar_subquery(),
     }
     rejected = Job.id.in_(_preparing(_needed(WorkState.REJECTED)))
     session.execute(update(Job).where(rejected).values(values), execution_options=_PLAIN)

@@ -22,7 +22,7 @@ from screening.database.transactions import committed
 from screening.ledger.lanes import needed_lane, settle_lanes
 from screening.ledger.preparing import reject_jobs, runs_with_spec
 from screening.ledger.reviving import ORIGINAL_MISSING_CODE, ORIGINAL_MISSING_REASON
-from screening.storage import ObjectMissing, Storage, display_key, original_key, rendition_key
+from screening.storage import ObjectMissing, Storage, StorageError, display_key, original_key, rendition_key
 from screening.upkeep.clean_up import Policy, removable
 from screening.upkeep.consistency import Finding
 
@@ -36,6 +36,8 @@ class _Found:
     """Scans whose original is gone."""
     damaged: list[str] = field(default_factory=list)
     """SHA-256 digests that the bytes under them do not have."""
+    unreadable: int = 0
+    """Originals that storage does not give: they may come back, so nothing is done about them."""
     remake: list[tuple[str, str]] = field(default_factory=list)
     """Scan and spec of renditions of which a picture is gone."""
     lost: list[tuple[str, str]] = field(default_factory=list)
@@ -58,8 +60,10 @@ def check_objects(
     hashes: read every original and compare its hash, not only its size.
     """
     amounts = dict.fromkeys(_SENTENCES, 0)
+    unreadable = 0
     for part in PARTS:
         found = _compare(database, storage, part, hashes=hashes)
+        unreadable += found.unreadable
         for code, count in found.counts().items():
             amounts[code] += count
         if repair and any(found.counts().values()):
@@ -71,6 +75,9 @@ def check_objects(
             sentence, step = _SENTENCES[code]
             done = "It was mended: " if repair else "`screening doctor --repair` mends it: "
             yield Finding(code, count, f"{count:,} {sentence} {done}{step}.", repair)
+    if unreadable:
+        sentence = f"{unreadable:,} originals are there and cannot be read. Have the storage and its rights checked."
+        yield Finding("original_unreadable", unreadable, sentence, False)
     orphans = sum(
         len(several) for kind, several in removable(database, storage, now, Policy()) if kind != "expired original"
     )
@@ -119,11 +126,18 @@ def _compare(database: Database, storage: Storage, part: str, *, hashes: bool) -
                 present.add(scan.id)
             else:
                 found.missing.append(scan.id)
-        elif stored[key] != scan.size_bytes or (hashes and not _is_whole(storage, key, scan.sha256)):
+            continue
+        whole = stored[key] == scan.size_bytes
+        if whole and hashes:
+            try:
+                whole = _is_whole(storage, key, scan.sha256)
+            except StorageError:
+                found.unreadable += 1
+        if whole:
+            present.add(scan.id)
+        else:
             found.damaged.append(scan.sha256)
             found.missing.append(scan.id)
-        else:
-            present.add(scan.id)
     pictures = {one.key for one in storage.list(f"displays/{part}/")}
     for spec in {row.spec for row in ready}:
         pictures |= {one.key for one in storage.list(f"renditions/{spec}/{part}/")}
@@ -146,6 +160,8 @@ def _is_whole(storage: Storage, key: str, sha256: str) -> bool:
                 digest.update(chunk)
     except ObjectMissing:
         return False
+    except OSError as error:
+        raise StorageError(f"{key} cannot be read to its end ({error})") from error
     return digest.hexdigest() == sha256
 
 

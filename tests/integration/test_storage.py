@@ -52,6 +52,15 @@ def test_keeping_the_same_bytes_twice_keeps_the_first(storage: Storage) -> None:
     assert storage.get("originals/x") == b"same"
 
 
+def test_bytes_that_a_disk_had_lost_are_whole_again_when_they_are_sent_again(tmp_path: Path) -> None:
+    storage = open_storage(f"file://{tmp_path}/objects")
+    storage.put("originals/x", b"s\0\0e")
+    with storage.receive() as incoming:
+        incoming.write(b"same")
+        incoming.keep("originals/x")
+    assert storage.get("originals/x") == b"same"
+
+
 def test_put_replaces_and_delete_is_idempotent(storage: Storage) -> None:
     storage.put("renditions/a.png", b"one")
     storage.put("renditions/a.png", b"two")

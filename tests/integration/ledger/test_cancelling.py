@@ -1,12 +1,14 @@
 """A cancelled run ends for good: what comes back to it, or comes in, is cancelled or refused."""
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from screening.database.engine import Database
 from screening.database.states import RunState, WorkState
@@ -18,7 +20,7 @@ from screening.ledger.sweeping import sweep
 from screening.radiographs.problems import Unscreenable
 from screening.runs import lifecycle
 from screening.runs.intake import Arrival, admit_arrivals
-from screening.runs.lifecycle import cancel_run, get_run, pause_run, submit_run
+from screening.runs.lifecycle import cancel_run, get_run, pause_run, resume_run, submit_run
 from tests.integration.ledger.steps import (
     LATER,
     MAX_ATTEMPTS,
@@ -93,22 +95,11 @@ def test_a_container_of_a_cancelled_run_brings_nothing_more(portal: Portal) -> N
     assert states(system.database, run) == {"cancelled": 1}
 
 
-@pytest.mark.parametrize(
-    ("change", "state", "refusal"),
-    [(cancel_run, RunState.CANCELLED, Conflict), (pause_run, RunState.PAUSED, None)],
-)
-def test_a_run_stays_what_it_became_while_it_was_submitted(
-    postgres_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    change: Callable[..., Run],
-    state: RunState,
-    refusal: type[Exception] | None,
-) -> None:
-    """On PostgreSQL; SQLite lets nobody write between the look and the change."""
-    database = Database(postgres_url)
-    with database.write() as session:
-        add_checkpoint(session, "one", active=True)
-    run = add_run(database, 1, submit=False)
+@contextmanager
+def while_it_looks(
+    database: Database, monkeypatch: pytest.MonkeyPatch, change: Callable[[Session], Run]
+) -> Iterator[Future[None]]:
+    """Begin a change in a thread and hold it after its look at the run, while the caller changes the run as well."""
     has_looked, goes_on = threading.Event(), threading.Event()
 
     def look(*arguments: Any, **options: Any) -> Run:
@@ -118,19 +109,63 @@ def test_a_run_stays_what_it_became_while_it_was_submitted(
             assert goes_on.wait(20)
         return found
 
-    def submit() -> None:
+    def begin() -> None:
         with database.write() as session:
-            submit_run(session, NOW, run, "test")
+            change(session)
 
     monkeypatch.setattr(lifecycle, "get_run", look)
     with ThreadPoolExecutor(1) as pool:
-        submission = pool.submit(submit)
+        changing = pool.submit(begin)
         assert has_looked.wait(20)
-        with database.write() as session:
-            change(session, NOW, run, "test")
-        goes_on.set()
-        error = submission.exception()
-    assert type(error) is (refusal or type(None))
-    with database.read() as session:
-        assert session.get_one(Run, run).state == state
+        try:
+            yield changing
+        finally:
+            goes_on.set()
+
+
+@pytest.fixture
+def on_postgres(postgres_url: str) -> Iterator[Database]:
+    """SQLite lets nobody write between a look and a change."""
+    database = Database(postgres_url)
+    with database.write() as session:
+        add_checkpoint(session, "one", active=True)
+    yield database
     database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "refusal"),
+    [(cancel_run, RunState.CANCELLED, Conflict), (pause_run, RunState.PAUSED, None)],
+)
+def test_a_run_stays_what_it_became_while_it_was_submitted(
+    on_postgres: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[..., Run],
+    state: RunState,
+    refusal: type[Exception] | None,
+) -> None:
+    run = add_run(on_postgres, 1, submit=False)
+    with (
+        while_it_looks(on_postgres, monkeypatch, lambda session: submit_run(session, NOW, run, "test")) as submission,
+        on_postgres.write() as session,
+    ):
+        change(session, NOW, run, "test")
+    assert type(submission.exception()) is (refusal or type(None))
+    with on_postgres.read() as session:
+        assert session.get_one(Run, run).state == state
+
+
+def test_a_run_that_was_submitted_while_it_was_resumed_goes_on_as_submitted(
+    on_postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = add_run(on_postgres, 1, submit=False)
+    with on_postgres.write() as session:
+        pause_run(session, NOW, run, "test")
+    with (
+        while_it_looks(on_postgres, monkeypatch, lambda session: resume_run(session, NOW, run, "test")) as resumption,
+        on_postgres.write() as session,
+    ):
+        submit_run(session, NOW, run, "test")
+    assert resumption.exception() is None
+    with on_postgres.read() as session:
+        assert session.get_one(Run, run).state == RunState.RUNNING

@@ -1,6 +1,7 @@
 """The doctor finds what does not fit together, only says so without --repair, and mends what can be mended with it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import BinaryIO
 
 import pytest
 from sqlalchemy import delete, select, update
@@ -11,7 +12,7 @@ from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
 from screening.rescreening.opening import open_over_archive
 from screening.rescreening.selection import Selection
-from screening.storage import display_key, original_key, rendition_key
+from screening.storage import StorageError, display_key, original_key, rendition_key
 from screening.upkeep.consistency import Finding, check_rows
 from screening.upkeep.objects import check_objects
 from tests.installation import phantom_png
@@ -114,6 +115,29 @@ def test_jobs_that_wait_for_a_finished_rendition_go_where_it_sends_them(screened
     with screened.system.database.read() as session:
         kept = {job.scan_id: (job.state, job.problem) for job in session.scalars(select(Job))}
     assert kept == {a.id: (JobState.QUEUED, None), b.id: (JobState.REJECTED, "It is damaged.")}
+
+
+def test_the_reason_is_that_of_the_rendition_that_a_job_needs(screened: Portal) -> None:
+    a, _ = scans(screened)
+    with screened.system.database.write() as session:
+        for spec, code in (("another spec", "damaged"), ("a third spec", "too_large")):
+            session.add(
+                Rendition(
+                    scan_id=a.id, spec=spec, state=WorkState.REJECTED, lane=Lane.ROUTINE, queued_at=NOW, attempts=1,
+                    problem_code=code, problem=f"Of {spec}.",
+                )
+            )  # fmt: skip
+    change(
+        screened,
+        update(Job).where(Job.scan_id == a.id).values(state=JobState.PREPARING),
+        update(Rendition)
+        .where(Rendition.scan_id == a.id, Rendition.state == WorkState.READY)
+        .values(state=WorkState.REJECTED, problem_code="not_grey", problem="The one that is needed."),
+    )
+    rows(screened, repair=True)
+    with screened.system.database.read() as session:
+        job = session.scalars(select(Job).where(Job.scan_id == a.id)).one()
+    assert (job.state, job.problem_code, job.problem) == (JobState.REJECTED, "not_grey", "The one that is needed.")
 
 
 def test_a_rendition_that_waits_behind_its_turn_is_moved_up(portal: Portal) -> None:
@@ -227,6 +251,25 @@ def test_a_damaged_original_is_set_aside_by_size_at_once_and_by_hash_when_asked(
     assert not storage.exists(original_key(a.sha256))
     assert objects(screened, hashes=True) == {}
     assert states(screened) == [JobState.SCREENED] * 2, "the results stay"
+
+
+def test_an_original_that_cannot_be_read_is_told_and_stops_nothing(
+    screened: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = scans(screened)
+    storage = screened.system.storage
+    opened = storage.open
+
+    def refuse(key: str) -> BinaryIO:
+        if key == original_key(a.sha256):
+            raise StorageError("Input/output error")
+        return opened(key)
+
+    monkeypatch.setattr(storage, "open", refuse)
+    storage.put(original_key(b.sha256), b"cut short")
+    assert objects(screened, hashes=True, repair=True) == {"original_damaged": 1, "original_unreadable": 1}
+    assert storage.exists(original_key(a.sha256)), "it may come back"
+    assert objects(screened, hashes=True) == {"original_unreadable": 1}
 
 
 def test_the_command_tells_and_mends(screened: Portal) -> None:
