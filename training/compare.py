@@ -19,6 +19,7 @@ import numpy as np
 from screening.whole_files import write_json_whole
 from training.data.manifest import DatasetError, Example, read_dataset
 from training.learning.recipe import Recipe
+from training.learning.run_folder import check_folds
 from training.measuring.bootstrap import group_weights, order_measures, paired_differences
 from training.measuring.calibration import Calibration
 from training.release.out_of_fold import OutOfFold, finished_folds, outputs_path, pooled, released_calibration
@@ -43,12 +44,17 @@ class Way:
 
 
 def compare(ways: Sequence[Way], examples: Sequence[Example], fold: int = 0) -> dict[str, Any]:
-    """The table: rows over this fold for every way that has it, and over all folds for those that finished them."""
+    """The table: rows over this fold for every way that has it, and over all folds for those that finished them.
+
+    Raises ValueError for a way without outputs, or with folds of several recipes.
+    """
     rows, folds = [], 0
     for parts in ("one", "all"):
         base: tuple[OutOfFold, np.ndarray[Any, Any]] | None = None
         for way in ways:
-            folds = _recipe_of(way).folds
+            recipe = _recipe_of(way)
+            check_folds(way.folder, recipe, examples)
+            folds = recipe.folds
             done = finished_folds(way.folder, way.form, folds)
             if not done:
                 raise ValueError(

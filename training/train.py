@@ -52,13 +52,13 @@ def train_by_recipe(
         check_unseen(teacher, parts, examples, "a teacher")
     if init_file:
         check_unseen(init_file.parent, parts, examples, "what the weights begin with")
-    claim_data(out, examples)
     say: Callable[[str], None] = (lambda _: None) if quiet else say_on_terminal
     warn_of_leaks(examples, parts, cache, say)
     train_part, selection_part = ([examples[i] for i in part] for part in (parts.train, parts.selection))
 
     def run(recipe: Recipe, out: Path, teachers: tuple[Path, ...], begin: Path | None) -> dict[str, Any]:
         """What the recipe needs first, in folders below its own, then the recipe."""
+        claim_data(out, examples, parts)
         if recipe.distillation is not None and not teachers:
             if recipe.teacher is None:
                 raise ValueError("this recipe distils: name trained teachers with --teacher, or put a teacher into it")

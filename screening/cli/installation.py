@@ -14,6 +14,7 @@ from screening.settings import Settings, load_settings
 P = ParamSpec("P")
 R = TypeVar("R")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_PLACES = ("SCREENING_DATABASE_URL", "SCREENING_STORAGE_URL")
 
 data_option = click.option(
     "--data",
@@ -25,6 +26,9 @@ data_option = click.option(
 def settings_beside(data: Path | None) -> Settings:
     """The settings of the environment, completed by what `screening up` noted in its data folder.
 
+    Where no folder is named and the environment has another database or storage, nothing of `./data` counts: one
+    installation must not be cleaned up by the rules of another.
+
     Raises SettingsError, or click.UsageError for a folder in which nothing is noted.
     """
     from screening.supervisor.folder import DataFolder
@@ -33,9 +37,15 @@ def settings_beside(data: Path | None) -> Settings:
     noted = folder.kept_environment()
     if data is not None and not noted:
         raise click.UsageError(f"No `screening up` has used the folder {folder.path} yet. Name another with --data.")
-    for name, value in noted.items():
-        os.environ.setdefault(name, value)
+    if data is not None or not any(_given_otherwise(name, noted) for name in _PLACES):
+        for name, value in noted.items():
+            os.environ.setdefault(name, value)
     return load_settings()
+
+
+def _given_otherwise(name: str, noted: dict[str, str]) -> bool:
+    given = os.environ.get(name)
+    return bool(given) and given != noted.get(name)
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from screening.whole_files import write_json_whole
 from training.data.example import Example
@@ -21,6 +22,12 @@ def digest_of(examples: Sequence[Example]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
+def pictures_of(examples: Sequence[Example], part: Sequence[int]) -> set[str]:
+    """The pictures of a part of the data, by what they keep in another table: the names and sizes of their files."""
+    chosen = (examples[index] for index in part)
+    return {f"{e.image_id} {e.path.stat().st_size}" for e in chosen}
+
+
 def claim_folder(out: Path, recipe: Recipe) -> None:
     """Store the recipe in `out`. Raises ValueError if the folder was started with another one."""
     out.mkdir(parents=True, exist_ok=True)
@@ -30,18 +37,22 @@ def claim_folder(out: Path, recipe: Recipe) -> None:
     recipe.write(stored)
 
 
-def claim_data(out: Path, examples: Sequence[Example]) -> None:
-    """Note the data in `out`. Raises ValueError if the folder was started with others."""
+def claim_data(out: Path, examples: Sequence[Example], parts: Parts) -> None:
+    """Note in `out` the data, and what of them trains and selects. Raises ValueError if it was started with others."""
     check_data(out, examples)
     out.mkdir(parents=True, exist_ok=True)
-    write_json_whole(out / DATA, {"digest": digest_of(examples), "images": len(examples)})
+    seen = {
+        name: sorted(pictures_of(examples, part))
+        for name, part in (("train", parts.train), ("selection", parts.selection))
+    }
+    write_json_whole(out / DATA, {"digest": digest_of(examples), "images": len(examples), **seen})
 
 
 def check_data(run: Path, examples: Sequence[Example]) -> None:
     """Raises ValueError if the run was started with other data: one row more or less cuts other folds, and scans that
     it trained on would be taken for unseen ones. A run that noted none passes."""
     noted = _noted(run)
-    if noted and noted != digest_of(examples):
+    if noted and noted["digest"] != digest_of(examples):
         raise ValueError(
             f"{run} was started with other data than these {len(examples)} scans, whose split is another one: "
             "name the same data as then, or begin in an empty folder"
@@ -64,15 +75,19 @@ def check_folds(validation: Path, recipe: Recipe, examples: Sequence[Example]) -
 
 
 def check_unseen(run: Path, parts: Parts, examples: list[Example], use: str) -> None:
-    """Raises ValueError if the run learnt labels of scans that `parts` keep away: what it says of them would pass them
-    on. A folder without a recipe, and a run on other data, pass. use: what the run is to be, "a teacher" say."""
-    if not (run / RECIPE).exists() or _noted(run) not in ("", digest_of(examples)):
+    """Raises ValueError if the run learnt labels of pictures that `parts` keep away: what it says of them would pass
+    them on. A folder without a recipe passes. use: what the run is to be, "a teacher" say."""
+    if not (run / RECIPE).exists() or not _reads_labels(recipe := Recipe.read(run / RECIPE)):
         return
-    recipe = Recipe.read(run / RECIPE)
-    if not _reads_labels(recipe):
-        return
-    theirs = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
-    known = set(theirs.train) & {*parts.selection, *parts.test} | set(theirs.selection) & set(parts.test)
+    noted = _noted(run)
+    if noted:
+        trained, selected = set(noted["train"]), set(noted["selection"])
+    else:
+        # A run of before they were noted: on these same data, as far as anybody can tell.
+        theirs = fold_parts(examples, recipe.folds, recipe.test_fold, recipe.seed, recipe.selection_folds)
+        trained, selected = (pictures_of(examples, part) for part in (theirs.train, theirs.selection))
+    selection, test = (pictures_of(examples, part) for part in (parts.selection, parts.test))
+    known = trained & (selection | test) | selected & test
     if known:
         raise ValueError(
             f"{run} has learnt from {len(known)} of the scans that this run keeps away and cannot be {use}; "
@@ -80,9 +95,10 @@ def check_unseen(run: Path, parts: Parts, examples: list[Example], use: str) -> 
         )
 
 
-def _noted(run: Path) -> str:
+def _noted(run: Path) -> dict[str, Any]:
     path = run / DATA
-    return str(json.loads(path.read_text("utf-8"))["digest"]) if path.exists() else ""
+    noted: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return noted
 
 
 def _reads_labels(recipe: Recipe) -> bool:

@@ -69,6 +69,10 @@ def test_rows_of_an_earlier_card_stand_behind_the_baseline_and_those_told_anew_k
 def test_a_way_that_is_none_is_refused(phantoms: list[Example], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="write NAME=FOLDER"):
         Way.parse("nothing")
+    mixed = keep(tmp_path / "mixed", phantoms, range(2), 1.0)
+    replace(TINY, test_fold=1, learning_rate=0.5).write(mixed / "fold-1" / "recipe.json")
+    with pytest.raises(ValueError, match="fold-1 is of another recipe"):
+        compare([Way("of two recipes", mixed, "fp32")], phantoms)
     folder = keep(tmp_path / "forms", phantoms, range(1), 1.0)
     with pytest.raises(ValueError, match="no finished fold of the form int8"):
         compare([Way("of another form", folder, "int8")], phantoms)

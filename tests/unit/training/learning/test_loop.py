@@ -232,6 +232,8 @@ def test_a_recipe_with_a_teacher_in_it_trains_the_teacher_first(phantoms: list[E
     )
     train_tiny(recipe, phantoms, tmp_path / "student")
     assert Recipe.read(tmp_path / "student" / "teacher" / "recipe.json").network == "lite0"
+    noted = [(tmp_path / "student" / name / "data.json").read_text() for name in (".", "teacher")]
+    assert noted[0] == noted[1], "both say what they have seen"
     assert (tmp_path / "student" / "best.pt").exists()
 
 

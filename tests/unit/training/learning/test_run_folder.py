@@ -1,5 +1,6 @@
 """A run folder knows its recipe and its data: nothing goes on with others, or learns from what is kept away."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_folds_of_another_recipe_other_weights_or_other_data_are_refused(
     begun = replace(TINY, init="pretrained", init_digest="1f")
     for fold in (0, 2):
         claim_folder(tmp_path / f"fold-{fold}", replace(begun, test_fold=fold))
-        claim_data(tmp_path / f"fold-{fold}", phantoms)
+        claim_data(tmp_path / f"fold-{fold}", phantoms, parts_of(begun, phantoms))
     check_folds(tmp_path, begun, phantoms)
     check_folds(tmp_path, replace(begun, test_fold=None, selection_folds=0), phantoms)
     for other in (replace(begun, learning_rate=1.0), replace(begun, init_digest="2e"), replace(begun, seed=2)):
@@ -75,15 +76,24 @@ def test_what_has_learnt_from_scans_that_are_kept_away_teaches_none(
     phantoms: list[Example], tmp_path: Path, teacher: Recipe, refused: bool
 ) -> None:
     claim_folder(tmp_path, teacher)
-    claim_data(tmp_path, phantoms)
-    parts = parts_of(TINY, phantoms)
-    if refused:
-        with pytest.raises(ValueError, match="cannot be a teacher"):
-            check_unseen(tmp_path, parts, phantoms, "a teacher")
-        (tmp_path / "data.json").unlink()
-        claim_data(tmp_path, phantoms[1:])  # On other data it has seen none of these.
-    check_unseen(tmp_path, parts, phantoms, "a teacher")
-    check_unseen(tmp_path / "nothing", parts, phantoms, "a teacher")
+    for noted in (False, True):  # A run of before noted nothing.
+        if noted:
+            claim_data(tmp_path, phantoms, parts_of(teacher, phantoms))
+        with pytest.raises(ValueError, match="cannot be a teacher") if refused else nullcontext():
+            check_unseen(tmp_path, parts_of(TINY, phantoms), phantoms, "a teacher")
+
+
+def test_a_teacher_has_learnt_from_the_pictures_that_trained_it_whatever_other_rows_there_are(
+    phantoms: list[Example], tmp_path: Path
+) -> None:
+    claim_folder(tmp_path, TINY)
+    claim_data(tmp_path, phantoms, parts_of(TINY, phantoms))
+    fewer = phantoms[1:]  # Cuts other folds: the same fold is another one now.
+    with pytest.raises(ValueError, match="has learnt from"):
+        check_unseen(tmp_path, parts_of(TINY, fewer), fewer, "a teacher")
+    others = [replace(example, image_id=f"other-{example.image_id}") for example in phantoms]
+    check_unseen(tmp_path, parts_of(replace(TINY, test_fold=2), others), others, "a teacher")
+    check_unseen(tmp_path / "nothing", parts_of(TINY, phantoms), phantoms, "a teacher")
 
 
 def test_a_run_refuses_teachers_and_first_weights_that_saw_its_fold(phantoms: list[Example], tmp_path: Path) -> None:
