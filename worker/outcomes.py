@@ -15,6 +15,7 @@ from screening.ledger.preparing import (
     put_back_untried,
     record_ready,
     record_rejected,
+    take_attempts_back,
 )
 from screening.storage import StorageError
 
@@ -64,6 +65,9 @@ def record_outcomes(
 ) -> int:
     """Record what came of each claimed scan; none fails for another. Returns how many were rejected for good."""
     record_ready(session, lease, now, [item for _, item in outcomes if isinstance(item, PreparedScan)])
+    if not storage_away:
+        blameless = [(claim.scan_id, claim.spec) for claim, item in outcomes if _is_blameless(item)]
+        take_attempts_back(session, lease, blameless)
     rejected = 0
     for claim, outcome in outcomes:
         if isinstance(outcome, Hindrance):
@@ -71,6 +75,10 @@ def record_outcomes(
         elif isinstance(outcome, Rejection):
             rejected += _reject(session, lease, now, claim, outcome)
     return rejected
+
+
+def _is_blameless(outcome: Outcome) -> bool:
+    return isinstance(outcome, Hindrance) and not outcome.of_original
 
 
 def _put_off(
@@ -82,16 +90,16 @@ def _put_off(
     storage_away: bool,
     max_attempts: int,
 ) -> bool:
-    """Have a hindered scan tried again. Returns whether it was set aside instead, after too many attempts."""
-    if storage_away or (not hindrance.of_original and claim.attempts > 1):
+    """Have a hindered scan tried again. Returns whether it was set aside instead, after too many attempts.
+
+    Unless storage as a whole is away, it stays claimed: until its lease ends and the sweep has it tried again, whatever
+    is less urgent has its turn.
+    """
+    if storage_away:
         put_back_untried(session, lease, claim.scan_id, claim.spec)
-    elif not hindrance.of_original:
-        # Counted this once, so that it waits behind what was not tried yet; it is never given up.
-        put_back(session, lease, claim.scan_id, claim.spec)
-    elif claim.attempts >= max_attempts:
+    elif hindrance.of_original and claim.attempts >= max_attempts:
         reason = _NOT_READ.format(attempts=claim.attempts)
         return _reject(session, lease, now, claim, Rejection(SET_ASIDE_CODE, reason))
-    # Else it stays claimed: some time goes by until its lease ends and the sweep has it tried again.
     return False
 
 

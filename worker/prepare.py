@@ -50,7 +50,7 @@ class Preparer:
 
     def __init__(self, system: System, limits: DecodeLimits, children: int) -> None:
         self._system = system
-        self._children = children
+        self.children = children
         self._specs: dict[str, RenditionSpec] = {}
         self._stack = ExitStack()
         self._decoders: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
@@ -60,14 +60,14 @@ class Preparer:
         self._stages = StageTimes()
         self._together = children
         self._held_up = False
-        """Whether storage, or an archive, gave the latest group nothing to do; then no more workers are called."""
+        """Whether storage as a whole was away from the latest group; then no more workers are called."""
         self.prepared = 0
         self.rejected = 0
 
     def details(self) -> dict[str, object]:
         """What this worker has done, for its heartbeat."""
         return {
-            "children": self._children,
+            "children": self.children,
             "prepared": self.prepared,
             "rejected": self.rejected,
             "stages": self._stages.as_details(),
@@ -76,7 +76,7 @@ class Preparer:
     def warm_up(self) -> None:
         """Start the children: they take a second of the first scan otherwise, and more while files are arriving."""
         try:
-            for _ in range(self._children):
+            for _ in range(self.children):
                 decoder = self._decoders.get()
                 self._decoders.put(decoder)
                 decoder.warm_up()
@@ -84,7 +84,10 @@ class Preparer:
             log.error("decoding children do not start, the first scan will try again", error=str(error))
 
     def prepare_slice(self, should_stop: Callable[[], bool]) -> bool:
-        """Prepare until nothing waits, the slice is over, or a stop is asked for. Returns whether work may be left."""
+        """Prepare until nothing waits, the slice is over, or a stop is asked for. Returns whether work may be left.
+
+        should_stop is asked once before each group.
+        """
         end = time.monotonic() + self._system.settings.slice_s
         while not should_stop() and time.monotonic() < end:
             if not self._prepare_some():
@@ -124,11 +127,10 @@ class Preparer:
             return False
         with self._stages.timing("record", len(claims)):
             self._record(lease, list(zip(claims, outcomes, strict=True)), away)
-        self._together = group_size(self._children, len(claims), time.perf_counter() - started)
-        hindered = all(isinstance(outcome, Hindrance) for outcome in outcomes)
-        # What was hindered before comes after everything else: with nothing but such left, the sweep asks again.
-        self._held_up = away or (hindered and claims[0].attempts > 1)
-        return not self._held_up
+        self._together = group_size(self.children, len(claims), time.perf_counter() - started)
+        # What else was hindered stays claimed, and the next group is another one.
+        self._held_up = away
+        return not away
 
     def _storage_is_away(self, claims: list[RenditionClaim], outcomes: list[Outcome]) -> bool:
         hindrances = [outcome for outcome in outcomes if isinstance(outcome, Hindrance)]

@@ -110,7 +110,8 @@ class WorkerProcess:
                 max_member_bytes=settings.max_file_mb * MIB,
                 max_total_bytes=settings.max_container_mb * MIB,
             )
-            self._unpacking = Unpacking(self.system, limits, self._the_preparer().prepare_slice)
+            preparer = self._the_preparer()
+            self._unpacking = Unpacking(self.system, limits, preparer.prepare_slice, preparer.children)
         return self._unpacking
 
     def _the_screener(self) -> Screener:

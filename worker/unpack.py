@@ -1,5 +1,7 @@
 """Unpacking: the members of claimed containers are admitted to their run, each with a receipt of its own."""
 
+import itertools
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +28,7 @@ from screening.ledger.unpacking import (
     record_unpacked,
     release_container,
     renew_container,
+    take_container_attempt_back,
 )
 from screening.queue import QueueName
 from screening.radiographs.containers import Member
@@ -41,7 +44,7 @@ from worker.keeping import kept_lease
 log = structlog.get_logger()
 
 GIVES_WAY_EVERY = 16
-"""After so many members, what is as urgent as the container is prepared first."""
+"""After so many members others have their turn; after more of them where more children are to be kept busy."""
 COPIED_AT_ONCE = 32 << 20
 _NOT_READ = (
     "This archive could not be read from storage and unpacked in {attempts} tries, so it was set aside. What came out "
@@ -54,15 +57,21 @@ class StoppedEarly(Exception):
 
 
 class Unpacking:
-    """Unpacks containers one after the other."""
+    """Unpacks containers one after the other; only a more urgent one comes between the members of another."""
 
     def __init__(
-        self, system: System, limits: ContainerLimits, prepare: Callable[[Callable[[], bool]], object]
+        self,
+        system: System,
+        limits: ContainerLimits,
+        prepare: Callable[[Callable[[], bool]], object],
+        children: int = 1,
     ) -> None:
-        """prepare: prepares the most urgent scans, for a slice at most, until what it is given says to stop."""
+        """prepare: prepares the most urgent scans in groups, for a slice at most, until what it is given says to stop;
+        it asks that once before each group. children: how many scans it prepares at once."""
         self._system = system
         self._limits = limits
         self._prepare = prepare
+        self._gives_way_every = max(GIVES_WAY_EVERY, children)
 
     def unpack_slice(self, should_stop: Callable[[], bool]) -> bool:
         """Unpack until nothing waits, the slice is over, or a stop is asked for. Returns whether work may be left."""
@@ -86,10 +95,10 @@ class Unpacking:
             return False
         return True
 
-    def _claim(self, session: Session) -> tuple[Lease, ContainerClaim | None]:
+    def _claim(self, session: Session, beside_lane: int | None = None) -> tuple[Lease, ContainerClaim | None]:
         now = self._system.clock()
         lease = Lease.new(now, self._system.settings.lease_s)
-        return lease, claim_container(session, lease, now)
+        return lease, claim_container(session, lease, now, beside_lane)
 
     def _unpack(self, lease: Lease, claim: ContainerClaim, should_stop: Callable[[], bool]) -> bool:
         """Unpack one container; False where it was handed back and trying again at once would not help."""
@@ -114,7 +123,7 @@ class Unpacking:
                 self._system.waker.wake(QueueName.PREPARE)  # Another worker may begin at once.
             return False
         except StorageError as error:
-            if self._is_to_wait(claim, error):
+            if self._storage_is_away(claim, error):
                 self._hand_back(lease, claim, error)
                 return False
             if not self._set_aside(lease, claim, error):
@@ -129,18 +138,25 @@ class Unpacking:
         committed(self._system.database, lambda session: release_container(session, lease, claim.container_id))
         self._system.waker.wake(QueueName.SCREEN)
 
-    def _is_to_wait(self, claim: ContainerClaim, error: StorageError) -> bool:
-        """Whether storage as a whole, or for the second time the archive that holds it, is away: no attempt counts."""
-        if isinstance(error, ArchiveAway):
-            # The first time counts, so that it waits behind containers that were not tried yet.
-            return self._row(claim).attempts > 1
-        return storage_is_away(self._system, [error], lambda session: other_originals(session, [claim.sha256]))
+    def _storage_is_away(self, claim: ContainerClaim, error: StorageError) -> bool:
+        """Whether storage as a whole is away, and not only this container or the archive that holds it."""
+        return not isinstance(error, ArchiveAway) and storage_is_away(
+            self._system, [error], lambda session: other_originals(session, [claim.sha256])
+        )
 
     def _set_aside(self, lease: Lease, claim: ContainerClaim, error: StorageError) -> bool:
-        """Give up a container that alone fails, after too many attempts; else it is tried again when its lease ends."""
+        """Give up a container that alone fails, after too many attempts; else it is tried again when its lease ends.
+
+        While the archive that holds it is away, no attempt counts.
+        """
         log.error("container not unpacked", container=claim.file_name, error=str(error))
+        if isinstance(error, ArchiveAway):
+            committed(
+                self._system.database, lambda session: take_container_attempt_back(session, lease, claim.container_id)
+            )
+            return False
         attempts = self._row(claim).attempts
-        if isinstance(error, ArchiveAway) or attempts < self._system.settings.max_attempts:
+        if attempts < self._system.settings.max_attempts:
             return False
         self._reject(lease, claim, SET_ASIDE_CODE, _NOT_READ.format(attempts=attempts))
         return True
@@ -178,28 +194,39 @@ class Unpacking:
                 if should_stop():
                     raise StoppedEarly("the worker is stopping")
                 self._admit(claim, member)
-                if number % GIVES_WAY_EVERY == 0:
+                if number % self._gives_way_every == 0:
                     lane = self._lane_of_run(claim.run_id)
                     self._system.capacity.check_space(0)
                     self._system.waker.wake(QueueName.PREPARE)
-                    self._give_way(lane, should_stop)
+                    self._prepare_up_to(lane - 1, should_stop)
+                    self._unpack_more_urgent(lane, should_stop)
+                    self._prepare_up_to(lane, should_stop, groups=1)
 
     def _copy(self, claim: ContainerClaim, copy: BinaryIO, should_stop: Callable[[], bool]) -> None:
         with self._system.storage.open(container_key(claim.sha256)) as source:
             while _copy_piece(claim.file_name, source, copy):
                 if should_stop():
                     raise StoppedEarly("the worker is stopping")
-                self._give_way(self._lane_of_run(claim.run_id) - 1, should_stop)
+                self._prepare_up_to(self._lane_of_run(claim.run_id) - 1, should_stop)
 
-    def _give_way(self, last_lane: int, should_stop: Callable[[], bool]) -> None:
-        """Have scans of this lane and of more urgent ones prepared first, for a slice at most."""
+    def _unpack_more_urgent(self, lane: int, should_stop: Callable[[], bool]) -> None:
+        """Unpack what came meanwhile and is more urgent than this lane. The container in hand stays claimed: begun
+        anew each time, a large one would never end."""
+        while not should_stop():
+            lease, more_urgent = committed(self._system.database, lambda session: self._claim(session, lane))
+            if more_urgent is None or not self._unpack(lease, more_urgent, should_stop):
+                return
+
+    def _prepare_up_to(self, last_lane: int, should_stop: Callable[[], bool], groups: float = math.inf) -> None:
+        """Have scans of this lane and of more urgent ones prepared first, for a slice and so many groups at most."""
+        begun = itertools.count()
 
         def waits() -> bool:
             some = select(Rendition.scan_id).where(Rendition.state == WorkState.WAITING, Rendition.lane <= last_lane)
             with self._system.database.read() as session:
                 return session.scalar(some.limit(1)) is not None
 
-        self._prepare(lambda: should_stop() or not waits())
+        self._prepare(lambda: should_stop() or next(begun) >= groups or not waits())
 
     def _admit(self, claim: ContainerClaim, member: Member) -> None:
         name = f"{claim.file_name}/{member.name}"

@@ -1,4 +1,7 @@
-"""A visit of an archive: every file that was not seen as it is now is read, hashed and admitted to a run."""
+"""A visit of an archive: every file that was not seen as it is now is read, hashed and admitted to a run.
+
+So is one whose scan was found to be without its original: it was away for a moment, and is there again.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -8,17 +11,18 @@ from itertools import islice
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
 from screening.archives.references import IncomingReference, fill
 from screening.archives.walking import FoundFile, read_address, walk
 from screening.database.inserting import insert_into
 from screening.database.schedule_tables import Archive, ArchiveFile
-from screening.database.states import Lane, RunState
-from screening.database.tables import Run
+from screening.database.states import Lane, RunState, WorkState
+from screening.database.tables import Rendition, Run, Scan
 from screening.database.transactions import committed
 from screening.ledger.lease import Lease
+from screening.ledger.reviving import ORIGINAL_MISSING_CODE
 from screening.queue import QueueName
 from screening.radiographs.problems import Unscreenable
 from screening.radiographs.sniff import HEAD_BYTES
@@ -91,13 +95,24 @@ def _not_seen(system: System, archive: Archive, files: Sequence[FoundFile]) -> I
     with system.database.read() as session:
         rows = session.execute(
             select(ArchiveFile.path, ArchiveFile.size_bytes, ArchiveFile.modified).where(
-                ArchiveFile.archive_id == archive.id, ArchiveFile.path.in_([file.path for file in files])
+                ArchiveFile.archive_id == archive.id,
+                ArchiveFile.path.in_([file.path for file in files]),
+                ~exists().where(Scan.sha256 == ArchiveFile.sha256, *_lacks_its_original(archive)),
             )
         )
         seen = {row.path: (row.size_bytes, row.modified) for row in rows}
     for file in files:
         if seen.get(file.path) != (file.size, file.modified) and now - file.modified_s >= SETTLED_AFTER_S:
             yield file
+
+
+def _lacks_its_original(archive: Archive) -> list[ColumnElement[bool]]:
+    """Conditions on Scan. Of a copy there must be work that lacks it: clean-up removes copies in their time."""
+    lacking: list[ColumnElement[bool]] = [Scan.original_removed_at.is_not(None)]
+    if not archive.in_place:
+        rejected = (Rendition.state == WorkState.REJECTED, Rendition.problem_code == ORIGINAL_MISSING_CODE)
+        lacking.append(exists().where(Rendition.scan_id == Scan.id, *rejected))
+    return lacking
 
 
 def _admit(system: System, archive: Archive, run_id: int, files: Sequence[FoundFile]) -> list[Receipted]:

@@ -1,6 +1,6 @@
 """Renditions: claimed, made or refused. What a finished rendition means for the jobs that wait for it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -64,7 +64,7 @@ def claim_renditions(session: Session, lease: Lease, now: datetime, limit: int) 
     chosen = alike[: after_attempts(limit, attempts)]
     session.execute(
         update(Rendition)
-        .where(tuple_(Rendition.scan_id, Rendition.spec).in_(chosen), Rendition.state == WorkState.WAITING)
+        .where(*these_renditions(chosen), Rendition.state == WorkState.WAITING)
         .values(
             state=WorkState.WORKING,
             lease_token=lease.token,
@@ -75,7 +75,7 @@ def claim_renditions(session: Session, lease: Lease, now: datetime, limit: int) 
     claimed = session.execute(
         select(Rendition.scan_id, Scan.sha256, Rendition.spec, Rendition.attempts)
         .join(Scan, Scan.id == Rendition.scan_id)
-        .where(tuple_(Rendition.scan_id, Rendition.spec).in_(chosen), Rendition.lease_token == lease.token)
+        .where(*these_renditions(chosen), Rendition.lease_token == lease.token)
     )
     return [RenditionClaim(*row) for row in claimed]
 
@@ -100,7 +100,7 @@ def record_ready(session: Session, lease: Lease, now: datetime, prepared: Sequen
     held = session.execute(
         update(Rendition)
         .where(
-            tuple_(Rendition.scan_id, Rendition.spec).in_(finished),
+            *these_renditions(finished),
             Rendition.state == WorkState.WORKING,
             Rendition.lease_token == lease.token,
         )
@@ -208,7 +208,12 @@ def _wait_again(session: Session, held: Sequence[ColumnElement[bool]], more: dic
         execution_options={"synchronize_session": False},
     ).all()
     if handed_back:
-        settle_lanes(session, tuple_(Rendition.scan_id, Rendition.spec).in_([tuple(row) for row in handed_back]))
+        settle_lanes(session, *these_renditions([(scan_id, spec) for scan_id, spec in handed_back]))
+
+
+def these_renditions(keys: Collection[tuple[str, str]]) -> tuple[ColumnElement[bool], ...]:
+    """The scans by themselves too: for pairs alone SQLite uses no index, and reads every rendition there is."""
+    return Rendition.scan_id.in_([scan_id for scan_id, _ in keys]), tuple_(Rendition.scan_id, Rendition.spec).in_(keys)
 
 
 def waiting_renditions(session: Session) -> bool:
@@ -245,3 +250,19 @@ def runs_with_spec(spec: str) -> Select[Any]:
 def put_back_untried(session: Session, lease: Lease, scan_id: str, spec: str) -> None:
     """Have a claimed rendition tried again as if this attempt had not been made."""
     _wait_again(session, _held(lease, scan_id, spec), {"attempts": Rendition.attempts - 1})
+
+
+def take_attempts_back(session: Session, lease: Lease, renditions: Sequence[tuple[str, str]]) -> None:
+    """Leave these claimed, as if this attempt had not been made: they are tried again when the lease has ended."""
+    if not renditions:
+        return
+    session.execute(
+        update(Rendition)
+        .where(
+            *these_renditions(renditions),
+            Rendition.state == WorkState.WORKING,
+            Rendition.lease_token == lease.token,
+        )
+        .values(attempts=Rendition.attempts - 1),
+        execution_options={"synchronize_session": False},
+    )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening.database.states import UNFINISHED, JobState, RunState, WorkState
@@ -12,12 +12,15 @@ from screening.ledger.cancelling import cancel_what_is_left
 from screening.ledger.claiming import first_job, queued_up_to
 from screening.ledger.lanes import settle_lanes
 from screening.ledger.lease import SET_ASIDE_CODE
-from screening.ledger.preparing import reject_jobs, waiting_renditions
+from screening.ledger.preparing import reject_jobs, these_renditions, waiting_renditions
 from screening.ledger.releasing import requeue_jobs
 from screening.ledger.unpacking import reject_container_receipt
 
 CLOCKS_APART = timedelta(minutes=5)
 """How far the clocks of two machines may be apart."""
+RENDITIONS_AT_ONCE = 500
+"""A sweep takes back so many at most: of an archive that is away many thousands may be claimed, and were they all tried
+again with every lease, workers would do little else. Theirs is no attempt; what counts one comes first."""
 _PREPARE_SET_ASIDE = (
     "Reading this file stopped its worker {attempts} times, so it was set aside. "
     "A person must look at it; export it again from its source and send the new file."
@@ -79,6 +82,8 @@ def _sweep_renditions(session: Session, now: datetime, latest: datetime, max_att
     expired = session.execute(
         select(Rendition)
         .where(Rendition.state == WorkState.WORKING, _is_over(Rendition.lease_until, now, latest))
+        .order_by(Rendition.attempts.desc(), Rendition.lease_until)
+        .limit(RENDITIONS_AT_ONCE)
         .with_for_update(skip_locked=True)
     ).scalars()
     count = 0
@@ -99,7 +104,7 @@ def _sweep_renditions(session: Session, now: datetime, latest: datetime, max_att
         reject_jobs(session, now, rendition.scan_id, rendition.spec, SET_ASIDE_CODE, reason)
     session.flush()
     if again:
-        settle_lanes(session, tuple_(Rendition.scan_id, Rendition.spec).in_(again))
+        settle_lanes(session, *these_renditions(again))
     return count
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from screening.database.states import WorkState
@@ -19,14 +19,19 @@ class ContainerClaim:
     file_name: str
 
 
-def claim_container(session: Session, lease: Lease, now: datetime) -> ContainerClaim | None:
-    """Claim the most urgent container that waits."""
+def claim_container(
+    session: Session, lease: Lease, now: datetime, beside_lane: int | None = None
+) -> ContainerClaim | None:
+    """Claim the most urgent container that waits.
+
+    beside_lane: the lane of the container that the claimant has in hand already. Then only a more urgent one is
+    claimed that was never tried: one that ends its worker is alone when it is tried again.
+    """
+    waiting = select(Container).where(Container.state == WorkState.WAITING)
+    if beside_lane is not None:
+        waiting = waiting.where(Container.lane < beside_lane, Container.attempts == 0)
     container = session.scalar(
-        select(Container)
-        .where(Container.state == WorkState.WAITING)
-        .order_by(Container.lane, Container.attempts, Container.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
+        waiting.order_by(Container.lane, Container.attempts, Container.id).limit(1).with_for_update(skip_locked=True)
     )
     if container is None:
         return None
@@ -41,14 +46,7 @@ def renew_container(session: Session, lease: Lease, container_id: int, until: da
     """Keep a claimed container longer; False where the lease was lost and the holder must stop."""
     return (
         session.scalar(
-            update(Container)
-            .where(
-                Container.id == container_id,
-                Container.lease_token == lease.token,
-                Container.state == WorkState.WORKING,
-            )
-            .values(lease_until=until)
-            .returning(Container.id)
+            update(Container).where(*_held(lease, container_id)).values(lease_until=until).returning(Container.id)
         )
         is not None
     )
@@ -85,13 +83,14 @@ def release_container(session: Session, lease: Lease, container_id: int) -> None
     """Hand a container back untried; members that were admitted already are known when it is taken up again."""
     session.execute(
         update(Container)
-        .where(
-            Container.id == container_id,
-            Container.lease_token == lease.token,
-            Container.state == WorkState.WORKING,
-        )
+        .where(*_held(lease, container_id))
         .values(state=WorkState.WAITING, lease_token=None, lease_until=None, attempts=Container.attempts - 1)
     )
+
+
+def take_container_attempt_back(session: Session, lease: Lease, container_id: int) -> None:
+    """Leave a container claimed, as if this attempt had not been made: it is tried again when the lease has ended."""
+    session.execute(update(Container).where(*_held(lease, container_id)).values(attempts=Container.attempts - 1))
 
 
 def container_is_wanted(session: Session, sha256: str) -> bool:
@@ -103,6 +102,14 @@ def container_is_wanted(session: Session, sha256: str) -> bool:
             .limit(1)
         )
         is not None
+    )
+
+
+def _held(lease: Lease, container_id: int) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Container.id == container_id,
+        Container.lease_token == lease.token,
+        Container.state == WorkState.WORKING,
     )
 
 
@@ -118,11 +125,7 @@ def _finish(
     return (
         session.scalar(
             update(Container)
-            .where(
-                Container.id == container_id,
-                Container.lease_token == lease.token,
-                Container.state == WorkState.WORKING,
-            )
+            .where(*_held(lease, container_id))
             .values(
                 state=state,
                 problem_code=code,

@@ -1,8 +1,9 @@
 """Objects in an S3 bucket, or in any server that speaks its protocol."""
 
+import io
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -11,6 +12,7 @@ import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from screening.storage.incoming import IncomingFile
 from screening.storage.objects import ObjectMissing, StorageError, StorageFull, StoredObject
@@ -59,12 +61,13 @@ class S3Storage:
             self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
 
     def get(self, key: str) -> bytes:
-        with self.open(key) as stream, self._trouble(key):
+        with self.open(key) as stream:
             return stream.read()
 
     def open(self, key: str) -> BinaryIO:
         with self._trouble(key):
-            return cast(BinaryIO, self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"])
+            body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
+        return cast(BinaryIO, _Body(body, lambda: self._trouble(key)))
 
     def exists(self, key: str) -> bool:
         try:
@@ -118,7 +121,7 @@ class S3Storage:
             # Around an upload boto3 puts an error of its own, which has nothing of the answer but its words.
             answer = error.__context__
             raise self._refusal(key, answer) if isinstance(answer, ClientError) else self._silence(error) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, HTTPError) as error:
             raise self._silence(error) from error
 
     def _refusal(self, key: str, error: ClientError) -> StorageError:
@@ -132,3 +135,23 @@ class S3Storage:
 
     def _silence(self, error: Exception) -> StorageError:
         return StorageError(f"bucket {self._bucket} cannot be reached ({error}); check the storage URL")
+
+
+class _Body(io.BufferedIOBase):
+    """The bytes of an object while they come. A connection that ends before they do is trouble of the storage."""
+
+    def __init__(self, body: Any, trouble: Callable[[], AbstractContextManager[None]]) -> None:
+        self._body = body
+        self._trouble = trouble
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        with self._trouble():
+            data: bytes = self._body.read(None if size is None or size < 0 else size)
+        return data
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()

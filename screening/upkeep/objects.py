@@ -8,26 +8,38 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening import audit
 from screening.archives.references import reference_key
 from screening.database.engine import Database
 from screening.database.states import JobState, Lane, WorkState
-from screening.database.tables import Job, Rendition, Scan
+from screening.database.tables import Job, Prediction, Rendition, Scan
 from screening.database.transactions import committed
 from screening.ledger.lanes import needed_lane, settle_lanes
 from screening.ledger.preparing import reject_jobs, runs_with_spec
 from screening.ledger.reviving import ORIGINAL_MISSING_CODE, ORIGINAL_MISSING_REASON
-from screening.storage import ObjectMissing, Storage, StorageError, display_key, original_key, rendition_key
+from screening.storage import (
+    ObjectMissing,
+    Storage,
+    StorageError,
+    StoredObject,
+    display_key,
+    original_key,
+    rendition_key,
+)
 from screening.upkeep.clean_up import Policy, removable
 from screening.upkeep.consistency import Finding
+from screening.upkeep.taking_back import take_back
 
 PARTS = tuple(f"{number:02x}" for number in range(256))
 CHUNK_BYTES = 1 << 20
+_CLEANED_WITHIN = timedelta(days=1)
+"""No clean-up takes longer."""
 
 
 @dataclass
@@ -36,6 +48,8 @@ class _Found:
     """Scans whose original is gone."""
     damaged: list[str] = field(default_factory=list)
     """SHA-256 digests that the bytes under them do not have."""
+    back: list[tuple[str, datetime]] = field(default_factory=list)
+    """Scans whose original is there though it counts as gone, and since when it does."""
     unreadable: int = 0
     """Originals that storage does not give: they may come back, so nothing is done about them."""
     remake: list[tuple[str, str]] = field(default_factory=list)
@@ -47,6 +61,7 @@ class _Found:
         return {
             "original_damaged": len(self.damaged),
             "original_missing": len(self.missing) - len(self.damaged),
+            "original_back": len(self.back),
             "picture_missing": len(self.remake),
             "picture_lost": len(self.lost),
         }
@@ -62,7 +77,7 @@ def check_objects(
     amounts = dict.fromkeys(_SENTENCES, 0)
     unreadable = 0
     for part in PARTS:
-        found = _compare(database, storage, part, hashes=hashes)
+        found = _compare(database, storage, now, part, hashes=hashes)
         unreadable += found.unreadable
         for code, count in found.counts().items():
             amounts[code] += count
@@ -95,6 +110,10 @@ _SENTENCES = {
         "originals are missing in storage; restore them from a backup, or send the files again.",
         "a file that is sent again is taken again, and scans that wait for them must be looked at",
     ),
+    "original_back": (
+        "originals that count as removed or missing are in storage.",
+        "they count as there, and what was rejected for want of them is prepared and screened",
+    ),
     "picture_missing": ("renditions or display images are missing.", "they are made again from the original"),
     "picture_lost": (
         "renditions or display images are missing, and their originals as well; send the files again.",
@@ -103,41 +122,27 @@ _SENTENCES = {
 }
 
 
-def _compare(database: Database, storage: Storage, part: str, *, hashes: bool) -> _Found:
+def _compare(database: Database, storage: Storage, now: datetime, part: str, *, hashes: bool) -> _Found:
     found = _Found()
     with database.read() as session:
-        scans = session.execute(
-            select(Scan.id, Scan.sha256, Scan.size_bytes).where(
-                *_within(Scan.sha256, part), Scan.original_removed_at.is_(None)
-            )
-        ).all()
+        scans = session.execute(_scans_within(part)).all()
         ready = session.execute(
             select(Rendition.scan_id, Rendition.spec).where(
                 *_within(Rendition.scan_id, part), Rendition.state == WorkState.READY
             )
         ).all()
-    stored = {one.key: one.size for one in storage.list(f"originals/{part}/")}
-    stored |= {one.key: -1 for one in storage.list(reference_key(f"originals/{part}/"))}
+    stored = {one.key: one for one in storage.list(f"originals/{part}/")}
+    referred = {one.key for one in storage.list(reference_key(f"originals/{part}/"))}
     present = set()
     for scan in scans:
         key = original_key(scan.sha256)
-        if key not in stored:
-            if reference_key(key) in stored:
+        try:
+            if _is_there(storage, now, scan, stored.get(key), reference_key(key) in referred, found, hashes=hashes):
                 present.add(scan.id)
-            else:
-                found.missing.append(scan.id)
-            continue
-        whole = stored[key] == scan.size_bytes
-        if whole and hashes:
-            try:
-                whole = _is_whole(storage, key, scan.sha256)
-            except StorageError:
-                found.unreadable += 1
-        if whole:
-            present.add(scan.id)
-        else:
-            found.damaged.append(scan.sha256)
-            found.missing.append(scan.id)
+        except StorageError:
+            found.unreadable += 1
+            if scan.removed_at is None:
+                present.add(scan.id)
     pictures = {one.key for one in storage.list(f"displays/{part}/")}
     for spec in {row.spec for row in ready}:
         pictures |= {one.key for one in storage.list(f"renditions/{spec}/{part}/")}
@@ -145,6 +150,51 @@ def _compare(database: Database, storage: Storage, part: str, *, hashes: bool) -
         if not {display_key(row.scan_id), rendition_key(row.scan_id, row.spec)} <= pictures:
             (found.remake if row.scan_id in present else found.lost).append((row.scan_id, row.spec))
     return found
+
+
+def _scans_within(part: str) -> Select[Any]:
+    gone = Scan.original_removed_at
+    may_have_expired = and_(gone.is_not(None), exists().where(Prediction.scan_id == Scan.id))
+    columns: list[Any] = [Scan.id, Scan.sha256, Scan.size_bytes, gone.label("removed_at")]
+    return select(*columns, may_have_expired.label("may_have_expired")).where(*_within(Scan.sha256, part))
+
+
+def _is_there(
+    storage: Storage, now: datetime, scan: Row[Any], one: StoredObject | None, is_referred: bool, found: _Found, *,
+    hashes: bool,
+) -> bool:  # fmt: skip
+    """Whether storage has the original of a scan, or a reference to it, and what that means is noted as found.
+
+    Raises StorageError where the bytes are asked for and cannot be read.
+    """
+    if scan.removed_at is not None:
+        # A reference alone proves nothing; a visit of its archive does.
+        back = one is not None and not _is_going(now, scan, one) and _is_as_sent(storage, scan, one, hashes=hashes)
+        if back:
+            found.back.append((scan.id, scan.removed_at))
+        return back
+    if one is None:
+        if not is_referred:
+            found.missing.append(scan.id)
+        return is_referred
+    whole = _is_as_sent(storage, scan, one, hashes=hashes)
+    if not whole:
+        found.damaged.append(scan.sha256)
+        found.missing.append(scan.id)
+    return whole
+
+
+def _is_going(now: datetime, scan: Row[Any], one: StoredObject) -> bool:
+    """Whether a clean-up may be about to remove this original.
+
+    It marks a scan first, only one that is screened, and spares what was put since it began, less than a day ago.
+    """
+    recent: bool = scan.removed_at >= now - _CLEANED_WITHIN and one.modified <= scan.removed_at
+    return recent and scan.may_have_expired
+
+
+def _is_as_sent(storage: Storage, scan: Row[Any], one: StoredObject, *, hashes: bool) -> bool:
+    return one.size == scan.size_bytes and (not hashes or _is_whole(storage, one.key, scan.sha256))
 
 
 def _within(column: InstrumentedAttribute[str], part: str) -> tuple[ColumnElement[bool], ...]:
@@ -173,6 +223,8 @@ def _set_aside(storage: Storage, sha256: str) -> None:
 
 
 def _mend(session: Session, now: datetime, found: _Found, actor: str) -> None:
+    if found.back:
+        take_back(session, now, found.back)
     if found.missing:
         session.execute(update(Scan).where(Scan.id.in_(found.missing)).values(original_removed_at=now))
         waiting = session.execute(
@@ -185,7 +237,8 @@ def _mend(session: Session, now: datetime, found: _Found, actor: str) -> None:
     for scan_id, spec in found.remake:
         _remake(session, now, scan_id, spec)
     counts = {"missing": len(found.missing), "damaged": len(found.damaged), "remade": len(found.remake)}
-    audit.record(session, now, actor, "repaired.objects", "storage", {**counts, "lost": len(found.lost)})
+    counts |= {"lost": len(found.lost), "back": len(found.back)}
+    audit.record(session, now, actor, "repaired.objects", "storage", counts)
 
 
 def _give_up(session: Session, now: datetime, renditions: Sequence[tuple[str, str]]) -> None:

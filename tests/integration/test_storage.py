@@ -2,15 +2,20 @@
 
 import errno
 import hashlib
+import io
+import shutil
+import socket
+import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from screening.archives.walking import read_address
 from screening.storage import ObjectMissing, Storage, StorageError, StorageFull, open_storage, original_key
 from tests.installation import wait_until
 
@@ -72,6 +77,18 @@ def test_put_replaces_and_delete_is_idempotent(storage: Storage) -> None:
         storage.get("renditions/a.png")
 
 
+def test_an_opened_object_is_read_as_any_file_is(storage: Storage) -> None:
+    storage.put("originals/x", b"first line\nsecond line\n" * 100)
+    copy = io.BytesIO()
+    with closing(storage.open("originals/x")) as stream:
+        shutil.copyfileobj(stream, copy)
+    assert copy.getvalue() == storage.get("originals/x")
+    with storage.open("originals/x") as stream:
+        assert stream.readline() == b"first line\n"
+        assert len(list(stream)) == 199
+    assert stream.closed
+
+
 def test_ping_works(storage: Storage) -> None:
     storage.ping()
 
@@ -101,7 +118,13 @@ def refusing_server(status: int, code: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Nothing is logged."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+    with bucket_of(Refusing) as url:
+        yield url
+
+
+@contextmanager
+def bucket_of(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
         try:
             yield f"s3://bucket/some/prefix?endpoint=http://127.0.0.1:{server.server_port}&region=us-east-1"
@@ -133,6 +156,47 @@ def test_a_refused_upload_is_trouble_of_the_storage_and_a_full_one_is_told_apart
             incoming.write(b"1")
             incoming.keep("originals/x")
     assert (put.type, kept.type) == (kind, kind)
+
+
+class CuttingShort(BaseHTTPRequestHandler):
+    """An S3 server whose connections end in the middle of every object."""
+
+    reset = False
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        self.wfile.write(b"half" * 10_000)
+        self.wfile.flush()
+        if self.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""
+
+
+class Resetting(CuttingShort):
+    reset = True
+
+
+@pytest.mark.parametrize("server", [CuttingShort, Resetting])
+def test_an_object_that_ends_too_early_is_trouble_of_the_storage(
+    monkeypatch: pytest.MonkeyPatch, server: type[BaseHTTPRequestHandler]
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with bucket_of(server) as url:
+        storage = open_storage(url)
+        with pytest.raises(StorageError, match="bucket"):
+            storage.get("originals/x")
+        with pytest.raises(StorageError, match="bucket"), storage.open("originals/x") as stream:
+            shutil.copyfileobj(stream, io.BytesIO())
+        with pytest.raises(StorageError, match="bucket"), closing(storage.open("originals/x")) as stream:
+            stream.read()
+        with pytest.raises(StorageError, match="bucket"):
+            b"".join(read_address(url.replace("some/prefix", "some/original.png")))
 
 
 def test_a_key_cannot_leave_the_folder(tmp_path: Path) -> None:

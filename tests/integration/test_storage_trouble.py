@@ -1,6 +1,6 @@
 """Objects that cannot be read, and storage that is away: who is to blame, who waits, and who goes on meanwhile."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,14 +11,18 @@ from sqlalchemy import func, select
 
 from screening.checkpoints import active
 from screening.clock import utc_now
+from screening.database.states import Lane
 from screening.database.tables import Job, Rendition, Scan
 from screening.inference.bundle import Bundle
+from screening.ledger import sweeping
+from screening.ledger.lease import Lease
+from screening.ledger.preparing import claim_renditions
 from screening.ledger.sweeping import sweep
 from screening.queue import QueueName, Waker
 from screening.radiographs.limits import DecodeLimits
-from screening.storage import Storage, StorageError, StorageFull, checkpoint_key, original_key, rendition_key
-from screening.system import System
+from screening.storage import StorageError, StorageFull, checkpoint_key, display_key, original_key, rendition_key
 from tests.installation import Installation, installation, phantom_png
+from tests.integration.troubled_storage import prepare_with, troubled
 from tests.integration.workers_within import prepare_all, screen_all, screener_with
 from worker.prepare import Preparer
 from worker.screen import Screener
@@ -68,46 +72,6 @@ def spoil(made: Installation, key: str) -> Path:
 def when_leases_have_ended(made: Installation) -> None:
     with made.system.database.write() as session:
         sweep(session, utc_now() + timedelta(minutes=2), MOST_ATTEMPTS)
-
-
-class Troubled:
-    """Storage in which calls that `trouble` does not like fail."""
-
-    def __init__(self, real: Storage, trouble: Callable[[str, str], StorageError | None]) -> None:
-        self._real = real
-        self._trouble = trouble
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._real, name)
-
-    def get(self, key: str) -> bytes:
-        self._look("get", key)
-        return self._real.get(key)
-
-    def put(self, key: str, data: bytes) -> None:
-        self._look("put", key)
-        self._real.put(key, data)
-
-    def ping(self) -> None:
-        self._look("ping", "")
-        self._real.ping()
-
-    def _look(self, call: str, key: str) -> None:
-        error = self._trouble(call, key)
-        if error is not None:
-            raise error
-
-
-def troubled(made: Installation, trouble: Callable[[str, str], StorageError | None]) -> System:
-    return replace(made.system, storage=cast(Storage, Troubled(made.system.storage, trouble)))
-
-
-def prepare_with(system: System, slices: int = 1) -> list[bool]:
-    """What each of some slices said of work that is left."""
-    preparer = Preparer(system, DecodeLimits(), children=2)
-    answers = [preparer.prepare_slice(lambda: False) for _ in range(slices)]
-    preparer.close()
-    return answers
 
 
 def test_an_original_that_cannot_be_read_is_alone_in_that_and_set_aside_in_the_end(made: Installation) -> None:
@@ -180,13 +144,60 @@ def test_a_part_of_storage_that_fails_as_a_whole_is_waited_for(made: Installatio
 def test_pictures_that_cannot_be_stored_are_no_scans_fault(made: Installation) -> None:
     sent(made, range(4))
     system = troubled(made, lambda call, key: StorageError("EACCES") if key.startswith("displays/") else None)
-    assert prepare_with(system, 8)[-1] is False
-    assert states(made) == {"preparing": 4}
-    assert attempts(made) == {1}, "counted once, so that they wait behind others"
-    later = sent(made, range(10, 12))
-    assert prepare_with(made.system)[-1] is False
-    assert states(made, later) == {"queued": 2}
-    assert states(made) == {"queued": 6}
+    for _ in range(MOST_ATTEMPTS + 1):
+        assert prepare_with(system) == [False]
+        assert states(made) == {"preparing": 4}
+        assert attempts(made) == {0}
+        when_leases_have_ended(made)
+    prepare_all(made)
+    assert states(made) == {"queued": 4}
+
+
+def test_an_urgent_scan_whose_picture_cannot_be_stored_holds_up_no_other_lane(made: Installation) -> None:
+    urgent, routine = sent(made, range(1), "urgent"), sent(made, range(10, 13))
+    bad = display_key(sha256_of(made, "0.png")[:32])
+    system = troubled(made, lambda call, key: StorageError("EACCES") if (call, key) == ("put", bad) else None)
+    assert prepare_with(system) == [False]
+    assert states(made, routine) == {"queued": 3}
+    for seed in range(20, 20 + MOST_ATTEMPTS):
+        when_leases_have_ended(made)
+        later = sent(made, range(seed, seed + 1), "archive")
+        assert prepare_with(system) == [False]
+        assert states(made, urgent) == {"preparing": 1}, "it is never given up"
+        assert states(made, later) == {"queued": 1}
+    when_leases_have_ended(made)
+    prepare_all(made)
+    assert states(made, urgent) == {"queued": 1}
+
+
+def test_a_hindered_scan_goes_on_in_the_lane_of_who_asked_for_it_meanwhile(made: Installation) -> None:
+    sent(made, range(1), "archive")
+    system = troubled(made, lambda call, key: StorageError("EACCES") if key.startswith("displays/") else None)
+    prepare_with(system)
+    sent(made, range(1), "urgent")
+    when_leases_have_ended(made)
+    with made.system.database.read() as session:
+        assert session.execute(select(Rendition.state, Rendition.lane)).one() == ("waiting", Lane.URGENT)
+
+
+def test_of_many_hindered_scans_a_sweep_takes_a_few_back_and_first_what_a_dead_worker_left(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "RENDITIONS_AT_ONCE", 3)
+    sent(made, range(8), "urgent")
+    prepare_with(troubled(made, lambda call, key: StorageError("EACCES") if key.startswith("displays/") else None))
+    sent(made, range(10, 11), "archive")
+    with made.system.database.write() as session:
+        now = utc_now() + timedelta(minutes=1)
+        assert len(claim_renditions(session, Lease.new(now, 30), now, 8)) == 1
+    when_leases_have_ended(made)
+    with made.system.database.read() as session:
+        waiting = session.scalars(select(Rendition.lane).where(Rendition.state == "waiting")).all()
+    assert sorted(waiting) == [Lane.URGENT, Lane.URGENT, Lane.ARCHIVE]
+    for _ in range(2):
+        when_leases_have_ended(made)
+    prepare_all(made)
+    assert states(made) == {"queued": 9}
 
 
 def test_workers_that_find_storage_away_do_not_wake_each_other_again_and_again(made: Installation) -> None:

@@ -1,25 +1,25 @@
 """The inside of unpacking: who goes first, what is left behind, and containers that cannot be read."""
 
 import io
-import zipfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select, update
 
 import worker.unpack
 from screening.clock import utc_now
-from screening.database.tables import Container, Job, Receipt
+from screening.database.states import Lane
+from screening.database.tables import Container, Receipt
 from screening.inference.bundle import Bundle
 from screening.ledger.sweeping import sweep
 from screening.radiographs.limits import ContainerLimits
 from screening.storage import container_key
-from screening.system import System
 from tests.installation import Installation, installation, phantom_png
 from tests.integration.workers_within import prepare_all
+from tests.integration.zips import Watched, admitted, container, containers, packed, send_zip, states, unpack_alone
 from worker.process import WorkerProcess
 from worker.unpack import GIVES_WAY_EVERY, Unpacking
 
@@ -32,66 +32,6 @@ def made(tmp_path: Path, sqlite_url: str, redis_url: str, random_bundle: Bundle)
     changes = {"max_attempts": MOST_ATTEMPTS, "prepare_children": 1}
     with installation(tmp_path / "data", sqlite_url, redis_url, random_bundle, **changes) as opened:
         yield opened
-
-
-def packed(seeds: range) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for seed in seeds:
-            archive.writestr(f"{seed}.png", phantom_png(seed))
-    return out.getvalue()
-
-
-def send_zip(made: Installation, data: bytes, lane: str = "routine") -> int:
-    run = made.open_run(lane=lane)
-    made.upload(run, "pictures.zip", data)
-    made.submit(run)
-    return run
-
-
-def unpack_alone(system: System) -> bool:
-    """A slice of unpacking, without preparing."""
-    return Unpacking(system, ContainerLimits(), prepare=lambda _: None).unpack_slice(lambda: False)
-
-
-def container(made: Installation) -> Container:
-    with made.system.database.read() as session:
-        return session.scalars(select(Container).order_by(Container.id)).first() or Container()
-
-
-def states(made: Installation, run: int) -> dict[str, int]:
-    with made.system.database.read() as session:
-        chosen = select(Job.state, func.count()).where(Job.run_id == run).group_by(Job.state)
-        return dict(session.execute(chosen).all())
-
-
-def admitted(made: Installation) -> int:
-    with made.system.database.read() as session:
-        return session.scalar(select(func.count()).where(Receipt.container_id.is_not(None))) or 0
-
-
-class Watched:
-    """A worker process that tells of every member that it has admitted."""
-
-    def __init__(
-        self, made: Installation, monkeypatch: pytest.MonkeyPatch, look: Callable[[int, WorkerProcess], None]
-    ) -> None:
-        self.process = WorkerProcess(made.system)
-        admit = Unpacking._admit
-        members = 0
-
-        def admit_and_look(*arguments: object) -> None:
-            nonlocal members
-            admit(*arguments)  # type: ignore[arg-type]
-            members += 1
-            look(members, self.process)
-
-        monkeypatch.setattr(Unpacking, "_admit", admit_and_look)
-
-    def prepare(self) -> None:
-        self.process.prepare()
-        if self.process._preparer:
-            self.process._preparer.close()
 
 
 def test_an_urgent_scan_is_prepared_while_a_container_is_unpacked(
@@ -112,9 +52,109 @@ def test_an_urgent_scan_is_prepared_while_a_container_is_unpacked(
     Watched(made, monkeypatch, look).prepare()
     assert seen[GIVES_WAY_EVERY][0] == {"preparing": 1}
     assert seen[GIVES_WAY_EVERY + 2][0] == {"queued": 1}, "it waited for sixteen members, and not for all"
-    assert seen[GIVES_WAY_EVERY + 2][2] >= GIVES_WAY_EVERY, "the first members are prepared as well"
+    assert seen[GIVES_WAY_EVERY + 2][2] > 1, "members that came before are prepared as well"
     assert seen[MEMBERS][1] == {"preparing": 1}, "what is less urgent than the container does not go first"
-    assert states(made, zipped).get("queued", 0) > 2 * GIVES_WAY_EVERY
+    assert seen[MEMBERS][2] > seen[GIVES_WAY_EVERY + 2][2]
+
+
+def test_an_urgent_zip_is_unpacked_between_the_members_of_another(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it came, and not when the other one ends; the other one is not begun anew for it."""
+    routine = send_zip(made, packed(range(MEMBERS)))
+    urgent: list[int] = []
+    of_routine = 0
+    begun_after: list[int] = []
+
+    def look(members: int, _process: WorkerProcess) -> None:
+        nonlocal of_routine
+        if members == 2:
+            urgent.append(send_zip(made, packed(range(100, 103)), "urgent"))
+        if urgent and states(made, urgent[0]):
+            begun_after.append(of_routine)
+        of_routine = sum(states(made, routine).values())
+
+    watched = Watched(made, monkeypatch, look)
+    watched.prepare()
+    assert begun_after[0] == GIVES_WAY_EVERY + 1
+    assert watched.members == MEMBERS + 3, "each member was admitted once"
+    assert containers(made) == [("ready", 1), ("ready", 1)]
+    prepare_all(made)
+    assert states(made, routine) == {"queued": MEMBERS}
+    assert states(made, urgent[0]) == {"queued": 3}
+
+
+def test_an_urgent_zip_that_was_tried_before_is_unpacked_alone(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be what ended its worker, and the other one must not be counted for it."""
+    send_zip(made, packed(range(GIVES_WAY_EVERY + 2)))
+    states_of_urgent: list[str] = []
+
+    def look(members: int, _process: WorkerProcess) -> None:
+        if members == 2:
+            send_zip(made, packed(range(100, 101)), "urgent")
+            with made.system.database.write() as session:
+                session.execute(update(Container).where(Container.lane == Lane.URGENT).values(attempts=1))
+        states_of_urgent.append(containers(made)[-1][0])
+
+    Watched(made, monkeypatch, look).prepare()
+    assert states_of_urgent[-2] == "waiting"
+    assert containers(made) == [("ready", 1), ("ready", 2)]
+
+
+def test_a_worker_that_is_stopped_in_an_urgent_zip_hands_both_back(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routine = send_zip(made, packed(range(MEMBERS)))
+
+    def look(members: int, process: WorkerProcess) -> None:
+        if members == 2:
+            send_zip(made, packed(range(100, 110)), "urgent")
+        if members == GIVES_WAY_EVERY + 4:
+            process.ask_to_stop()
+
+    Watched(made, monkeypatch, look).prepare()
+    assert containers(made) == [("waiting", 0), ("waiting", 0)]
+    monkeypatch.undo()
+    unpack_alone(made.system)
+    prepare_all(made)
+    assert states(made, routine) == {"queued": MEMBERS}, "gone on with, no member is doubled"
+    assert admitted(made) == MEMBERS + 10
+
+
+@pytest.mark.parametrize(("lane", "groups_in_a_turn"), [("routine", [0, 1]), ("urgent", [5, 1]), ("archive", [0, 1])])
+def test_a_backlog_that_is_as_urgent_has_one_group_in_a_turn_and_a_more_urgent_one_a_slice(
+    made: Installation, lane: str, groups_in_a_turn: list[int]
+) -> None:
+    send_zip(made, packed(range(MEMBERS)))
+    backlog = made.open_run(lane=lane)
+    made.upload(backlog, "waits.png", phantom_png(100))
+    prepared: list[int] = []
+
+    def prepare(enough: Callable[[], bool]) -> None:
+        """A slice of five groups, of a backlog that has no end."""
+        groups = 0
+        while groups < 5 and not enough():
+            groups += 1
+        prepared.append(groups)
+
+    Unpacking(made.system, ContainerLimits(), prepare).unpack_slice(lambda: False)
+    while_copied = len(prepared) % 2
+    assert prepared[while_copied:] == groups_in_a_turn * (MEMBERS // GIVES_WAY_EVERY)
+
+
+@pytest.mark.parametrize(("children", "turns"), [(1, 3), (GIVES_WAY_EVERY, 3), (2 * GIVES_WAY_EVERY, 2)])
+def test_so_many_members_come_first_that_every_child_has_one(made: Installation, children: int, turns: int) -> None:
+    send_zip(made, packed(range(MEMBERS)))
+    waiting: list[int] = []
+
+    def prepare(enough: Callable[[], bool]) -> None:
+        if not enough():
+            waiting.append(admitted(made))
+
+    Unpacking(made.system, ContainerLimits(), prepare, children).unpack_slice(lambda: False)
+    assert waiting == [1 + turn * max(GIVES_WAY_EVERY, children) for turn in range(turns)]
 
 
 def test_what_waits_already_is_prepared_before_a_container_is_taken_up(

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from screening.database.states import Lane
 from screening.database.tables import Run
+from screening.database.transactions import committed
 from screening.queue import QueueName
 from screening.runs import lifecycle
 from screening.runs.progress import progress_of
@@ -136,9 +137,9 @@ def change_lane(given: dict[str, str], run_id: int) -> Any:
 
 def steer_run(deed: Callable[[Session, datetime, int, str], Run], run_id: int) -> Run:
     """Do something to a run in one transaction, and tell the workers afterwards."""
-    system = current.system()
-    with system.database.write() as session:
-        run = deed(session, system.clock(), run_id, current.identity().name)
+    system, actor = current.system(), current.identity().name
+    # A new lane is given to renditions that a worker may be recording, in another order: a deadlock then.
+    run = committed(system.database, lambda session: deed(session, system.clock(), run_id, actor))
     system.waker.wake(QueueName.PREPARE, QueueName.SCREEN)
     return run
 

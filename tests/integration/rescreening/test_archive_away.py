@@ -8,20 +8,23 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from screening.archives import references
 from screening.archives.references import ArchiveAway, IncomingReference
 from screening.archives.registry import archive_url
 from screening.clock import utc_now
+from screening.database.states import Lane
 from screening.database.tables import Container, Job, Rendition, Run
 from screening.inference.bundle import Bundle
+from screening.ledger.preparing import RenditionClaim
 from screening.ledger.sweeping import sweep
 from screening.radiographs.limits import ContainerLimits, DecodeLimits
 from screening.storage import ObjectMissing, original_key
 from tests.installation import Installation, installation, phantom_png
 from tests.integration.rescreening.visits import add, put, visit_now
 from tests.integration.workers_within import prepare_all
+from worker.outcomes import Outcome
 from worker.prepare import Preparer
 from worker.unpack import Unpacking
 
@@ -47,6 +50,11 @@ def ward(tmp_path: Path) -> Path:
 
 def visited(made: Installation, ward: Path) -> None:
     visit_now(made, add(made, archive_url(str(ward), made.system.settings.resolved_storage_url), in_place=True))
+
+
+def when_leases_have_ended(made: Installation) -> None:
+    with made.system.database.write() as session:
+        sweep(session, utc_now() + timedelta(minutes=2), MOST_ATTEMPTS)
 
 
 def unmount(ward: Path, *, leaves_a_folder: bool) -> Path:
@@ -76,12 +84,14 @@ def test_scans_of_an_archive_that_is_not_mounted_wait_and_nobody_waits_for_them(
     visited(made, ward)
     away = unmount(ward, leaves_a_folder=leaves_a_folder)
     preparer = Preparer(made.system, DecodeLimits(), children=2)
-    for _ in range(4 * MOST_ATTEMPTS):
+    for _ in range(MOST_ATTEMPTS + 1):
+        when_leases_have_ended(made)
         assert not preparer.prepare_slice(lambda: False), "the sweep asks again, in its time"
     assert states(made, 2) == {"preparing": 12}
     with made.system.database.read() as session:
-        assert set(session.execute(select(Rendition.state, Rendition.attempts)).all()) == {("waiting", 1)}
+        assert set(session.execute(select(Rendition.state, Rendition.attempts)).all()) == {("working", 0)}
 
+    when_leases_have_ended(made)
     other = tmp_path / "other"
     put(other / "9.png", phantom_png(99))
     visited(made, other)
@@ -93,8 +103,51 @@ def test_scans_of_an_archive_that_is_not_mounted_wait_and_nobody_waits_for_them(
 
     mount(ward, away)
     preparer.close()
+    when_leases_have_ended(made)
     prepare_all(made)
     assert states(made, 2) == {"queued": 13}
+
+
+def test_scans_that_wait_for_their_archive_are_each_tried_once_in_a_lease(
+    made: Installation, ward: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visited(made, ward)
+    unmount(ward, leaves_a_folder=False)
+    tried: list[str] = []
+    prepare = Preparer._prepare_one
+
+    def noted(preparer: Preparer, claim: RenditionClaim) -> Outcome:
+        tried.append(claim.scan_id)
+        return prepare(preparer, claim)
+
+    monkeypatch.setattr(Preparer, "_prepare_one", noted)
+    for lease in range(1, 4):
+        for _ in range(3):
+            prepare_all(made)
+        assert len(tried) == 12 * lease
+        assert len(set(tried)) == 12
+        when_leases_have_ended(made)
+
+
+def test_an_urgent_scan_of_an_archive_that_is_not_mounted_holds_up_no_other_lane(
+    made: Installation, ward: Path
+) -> None:
+    """Such as one that is sent as a file too, while its rendition is to be made from the archive."""
+    visited(made, ward)
+    with made.system.database.write() as session:
+        session.execute(update(Run).values(lane=Lane.URGENT))
+        session.execute(update(Rendition).values(lane=Lane.URGENT))
+    unmount(ward, leaves_a_folder=False)
+    routine = made.open_run()
+    for seed in range(100, 103):
+        made.upload(routine, f"{seed}.png", phantom_png(seed))
+    prepare_all(made)
+    assert states(made, Lane.ROUTINE) == {"queued": 3}
+    when_leases_have_ended(made)
+    made.upload(routine, "later.png", phantom_png(110))
+    prepare_all(made)
+    assert states(made, Lane.ROUTINE) == {"queued": 4}
+    assert states(made, Lane.URGENT) == {"preparing": 12}
 
 
 def test_a_file_that_is_gone_from_an_archive_that_is_there_is_missing(made: Installation, ward: Path) -> None:
@@ -138,11 +191,10 @@ def test_a_container_of_an_archive_that_is_not_mounted_waits(made: Installation,
     unpacking = Unpacking(made.system, ContainerLimits(), prepare=lambda _: None)
     for _ in range(2 * MOST_ATTEMPTS):
         unpacking.unpack_slice(lambda: False)
-        with made.system.database.write() as session:
-            sweep(session, utc_now() + timedelta(minutes=2), MOST_ATTEMPTS)
-    with made.system.database.read() as session:
-        container = session.scalars(select(Container)).one()
-        assert (container.state, container.attempts) == ("waiting", 1)
+        with made.system.database.read() as session:
+            container = session.scalars(select(Container)).one()
+            assert (container.state, container.attempts) == ("working", 0), "until its lease ends, others go first"
+        when_leases_have_ended(made)
     mount(folder, away)
     unpacking.unpack_slice(lambda: False)
     with made.system.database.read() as session:
@@ -151,9 +203,29 @@ def test_a_container_of_an_archive_that_is_not_mounted_waits(made: Installation,
     assert states(made, 2) == {"queued": 2}
 
 
-def _zip() -> bytes:
+def test_containers_of_an_archive_that_is_not_mounted_hold_up_no_others(made: Installation, tmp_path: Path) -> None:
+    """None that is less urgent, and none that was tried before."""
+    folder = tmp_path / "packed"
+    put(folder / "some.zip", _zip())
+    visited(made, folder)
+    run = made.open_run()
+    made.upload(run, "other.zip", _zip(10))
+    with made.system.database.write() as session:
+        away, other = session.scalars(select(Container).order_by(Container.id))
+        away.lane, other.lane = Lane.URGENT, Lane.ARCHIVE
+        away.attempts = other.attempts = 1
+        other_id = other.id
+    unmount(folder, leaves_a_folder=True)
+    Unpacking(made.system, ContainerLimits(), prepare=lambda _: None).unpack_slice(lambda: False)
+    with made.system.database.read() as session:
+        found = dict(session.execute(select(Container.id, Container.state)).all())
+    assert found.pop(other_id) == "ready"
+    assert list(found.values()) == ["working"]
+
+
+def _zip(first: int = 0) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as packed:
-        for seed in range(2):
+        for seed in range(first, first + 2):
             packed.writestr(f"{seed}.png", phantom_png(seed))
     return out.getvalue()

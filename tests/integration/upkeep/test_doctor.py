@@ -38,9 +38,9 @@ def rows(portal: Portal, *, repair: bool = False) -> list[Finding]:
     return check_rows(portal.system.database, NOW, 5, "tests", repair=repair)
 
 
-def objects(portal: Portal, *, repair: bool = False, hashes: bool = False) -> dict[str, int]:
+def objects(portal: Portal, *, repair: bool = False, hashes: bool = False, now: datetime = NOW) -> dict[str, int]:
     system = portal.system
-    found = check_objects(system.database, system.storage, NOW, "tests", hashes=hashes, repair=repair)
+    found = check_objects(system.database, system.storage, now, "tests", hashes=hashes, repair=repair)
     return {finding.code: finding.count for finding in found}
 
 
