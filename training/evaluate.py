@@ -76,7 +76,8 @@ def unseen(bundle: Bundle, examples: list[Example]) -> list[Example]:
             f"{bundle.name} kept no test part: all its data trained it; measure it on other data with --part all"
         )
     trained_with = sum(part["n"] for part in split["images"].values())
-    if split.get("data", digest_of(examples)) != digest_of(examples) or trained_with != len(examples):
+    digest = digest_of(examples)
+    if split.get("data", digest) != digest or trained_with != len(examples):
         raise DatasetError(
             f"these {len(examples)} scans are not the {trained_with} that {bundle.name} was trained with, so that what "
             "it never saw cannot be told; name the same data, or measure it with --part all"

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from screening.archives.references import ArchiveAway, reference_key
-from screening.database.states import RunState, WorkState
+from screening.database.states import WorkState
 from screening.database.tables import Container, Rendition, Run
 from screening.database.transactions import committed
 from screening.errors import Full
@@ -35,7 +35,7 @@ from screening.radiographs.containers import Member
 from screening.radiographs.limits import ContainerLimits
 from screening.radiographs.problems import Unscreenable
 from screening.radiographs.unpacker import unpack
-from screening.runs.intake import Arrival, admit_arrivals, take_in
+from screening.runs.intake import Arrival, admit_arrivals, check_not_cancelled, take_in
 from screening.storage import ObjectMissing, StorageError, container_key
 from screening.system import System
 from worker.blame import other_originals, storage_is_away
@@ -242,8 +242,7 @@ class Unpacking:
         """Raises Unscreenable where the run was cancelled."""
         with self._system.database.read() as session:
             run = session.get_one(Run, run_id)
-        if run.state == RunState.CANCELLED:
-            raise Unscreenable("damaged", "The run was cancelled while this archive was being unpacked.")
+        check_not_cancelled(run)
         return run.lane
 
 

@@ -99,11 +99,7 @@ def record_ready(session: Session, lease: Lease, now: datetime, prepared: Sequen
     finished = {(item.scan_id, item.spec): item for item in prepared}
     held = session.execute(
         update(Rendition)
-        .where(
-            *these_renditions(finished),
-            Rendition.state == WorkState.WORKING,
-            Rendition.lease_token == lease.token,
-        )
+        .where(*these_renditions(finished), *_held_by(lease))
         .values(state=WorkState.READY, finished_at=now, lease_token=None, lease_until=None)
         .returning(Rendition.scan_id, Rendition.spec),
         execution_options={"synchronize_session": False},
@@ -184,19 +180,31 @@ def put_back(session: Session, lease: Lease, scan_id: str, spec: str) -> None:
     _wait_again(session, _held(lease, scan_id, spec), {})
 
 
-def renew_renditions(session: Session, lease: Lease, until: datetime) -> None:
-    """Keep claimed renditions longer."""
+def put_back_untried(session: Session, lease: Lease, scan_id: str, spec: str) -> None:
+    """Have a claimed rendition tried again as if this attempt had not been made."""
+    _wait_again(session, _held(lease, scan_id, spec), {"attempts": Rendition.attempts - 1})
+
+
+def take_attempts_back(session: Session, lease: Lease, renditions: Sequence[tuple[str, str]]) -> None:
+    """Leave these claimed, as if this attempt had not been made: they are tried again when the lease has ended."""
+    if not renditions:
+        return
     session.execute(
         update(Rendition)
-        .where(Rendition.lease_token == lease.token, Rendition.state == WorkState.WORKING)
-        .values(lease_until=until)
+        .where(*these_renditions(renditions), *_held_by(lease))
+        .values(attempts=Rendition.attempts - 1),
+        execution_options={"synchronize_session": False},
     )
+
+
+def renew_renditions(session: Session, lease: Lease, until: datetime) -> None:
+    """Keep claimed renditions longer."""
+    session.execute(update(Rendition).where(*_held_by(lease)).values(lease_until=until))
 
 
 def release_renditions(session: Session, lease: Lease) -> None:
     """Hand claimed renditions back untried, as a worker does that is asked to stop."""
-    mine = (Rendition.lease_token == lease.token, Rendition.state == WorkState.WORKING)
-    _wait_again(session, mine, {"attempts": Rendition.attempts - 1})
+    _wait_again(session, _held_by(lease), {"attempts": Rendition.attempts - 1})
 
 
 def _wait_again(session: Session, held: Sequence[ColumnElement[bool]], more: dict[str, Any]) -> None:
@@ -230,12 +238,11 @@ def _last_open_lane(session: Session) -> Lane:
 
 
 def _held(lease: Lease, scan_id: str, spec: str) -> tuple[ColumnElement[bool], ...]:
-    return (
-        Rendition.scan_id == scan_id,
-        Rendition.spec == spec,
-        Rendition.state == WorkState.WORKING,
-        Rendition.lease_token == lease.token,
-    )
+    return Rendition.scan_id == scan_id, Rendition.spec == spec, *_held_by(lease)
+
+
+def _held_by(lease: Lease) -> tuple[ColumnElement[bool], ...]:
+    return Rendition.lease_token == lease.token, Rendition.state == WorkState.WORKING
 
 
 def runs_with_spec(spec: str) -> Select[Any]:
@@ -244,25 +251,4 @@ def runs_with_spec(spec: str) -> Select[Any]:
         select(Run.id)
         .join(Checkpoint, Checkpoint.id == Run.checkpoint_id)
         .where(Checkpoint.rendition_spec == spec, Run.state != RunState.CANCELLED)
-    )
-
-
-def put_back_untried(session: Session, lease: Lease, scan_id: str, spec: str) -> None:
-    """Have a claimed rendition tried again as if this attempt had not been made."""
-    _wait_again(session, _held(lease, scan_id, spec), {"attempts": Rendition.attempts - 1})
-
-
-def take_attempts_back(session: Session, lease: Lease, renditions: Sequence[tuple[str, str]]) -> None:
-    """Leave these claimed, as if this attempt had not been made: they are tried again when the lease has ended."""
-    if not renditions:
-        return
-    session.execute(
-        update(Rendition)
-        .where(
-            *these_renditions(renditions),
-            Rendition.state == WorkState.WORKING,
-            Rendition.lease_token == lease.token,
-        )
-        .values(attempts=Rendition.attempts - 1),
-        execution_options={"synchronize_session": False},
     )

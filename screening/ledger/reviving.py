@@ -15,6 +15,8 @@ ORIGINAL_MISSING_CODE = "original_missing"
 ORIGINAL_MISSING_REASON = "The original is not in storage any more. Send the file again."
 TRIED_AGAIN_WHEN_SENT = (SET_ASIDE_CODE, ORIGINAL_MISSING_CODE)
 """What a rendition was rejected for, where the same bytes may do better another time."""
+ANEW: dict[str, Any] = {"attempts": 0, "finished_at": None, "problem_code": None, "problem": None}
+"""What a rendition or a job that was rejected forgets when it begins anew."""
 _PLAIN: dict[str, Any] = {"synchronize_session": False}
 
 
@@ -37,10 +39,7 @@ def revive_renditions(
             state=WorkState.WAITING,
             lane=lane,
             queued_at=now,
-            attempts=0,
-            finished_at=None,
-            problem_code=None,
-            problem=None,
+            **ANEW,
         ),
         execution_options=_PLAIN,
     )
@@ -56,6 +55,6 @@ def revive_jobs(session: Session, run_id: int, scan_id: str, values: dict[str, A
             Job.state == JobState.REJECTED,
             Job.problem_code.in_(TRIED_AGAIN_WHEN_SENT),
         )
-        .values({"attempts": 0, "finished_at": None, "problem_code": None, "problem": None, **values}),
+        .values({**ANEW, **values}),
         execution_options=_PLAIN,
     )

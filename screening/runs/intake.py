@@ -72,9 +72,14 @@ def admit_arrivals(
 
 def _run_of_container(session: Session, run_id: int) -> Run:
     run = get_run(session, run_id, share_locked=True)
+    check_not_cancelled(run)
+    return run
+
+
+def check_not_cancelled(run: Run) -> None:
+    """Raises Unscreenable where nothing more of a container may come into its run."""
     if run.state == RunState.CANCELLED:
         raise Unscreenable("damaged", "The run was cancelled while this archive was being unpacked.")
-    return run
 
 
 def _admit(session: Session, now: datetime, run: Run, arrival: Arrival, container_id: int | None) -> Receipted:

@@ -11,7 +11,7 @@ from screening.database.states import JobState, Lane, RunState, WorkState
 from screening.database.tables import Job, Rendition, Run, Scan
 from screening.ledger.lanes import settle_lanes
 from screening.ledger.preparing import runs_with_spec
-from screening.ledger.reviving import ORIGINAL_MISSING_CODE, revive_renditions
+from screening.ledger.reviving import ANEW, ORIGINAL_MISSING_CODE, revive_renditions
 
 _PLAIN: dict[str, Any] = {"synchronize_session": False}
 
@@ -56,8 +56,6 @@ def _go_on_with_jobs(session: Session, spec: str, scan_ids: Sequence[str]) -> No
         execution_options=_PLAIN,
     )
     session.execute(
-        update(Job)
-        .where(*lacking)
-        .values(state=JobState.PREPARING, attempts=0, finished_at=None, problem_code=None, problem=None),
+        update(Job).where(*lacking).values({"state": JobState.PREPARING, **ANEW}),
         execution_options=_PLAIN,
     )
