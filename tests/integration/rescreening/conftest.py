@@ -63,6 +63,12 @@ class Night:
             )
             return [tuple(row) for row in rows]  # type: ignore[misc]
 
+    def run(self) -> int:
+        """The run of the latest firing."""
+        run = self.firings()[-1].run_id
+        assert run is not None
+        return run
+
     def screen(self, batches: int = 1000, size: int = 4) -> int:
         """Do a screen worker's part: how many scans were screened."""
         done = 0

@@ -15,9 +15,13 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLSLossless,
+    RLELossless,
     generate_uid,
 )
 
@@ -33,6 +37,9 @@ def bone(most: int = 255, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> ND
     picture = np.tile(profile, (ROWS, 1)) * np.linspace(0.8, 1.0, ROWS)[:, None]
     picture[10:30, 10:40] = 0.9
     return np.rint(picture * most).astype(dtype)
+
+
+DEEP = bone(4095, np.uint16)
 
 
 def encoded(picture: Image.Image | NDArray[Any], form: str, **options: Any) -> bytes:
@@ -116,6 +123,18 @@ def jpeg_dicom(extended: bool = False) -> bytes:
     dataset.file_meta.TransferSyntaxUID = JPEGExtended12Bit if extended else JPEGBaseline8Bit
     dataset.PixelData = encapsulate([jpeg(quality=95)])
     dataset["PixelData"].VR = "OB"
+    return written(dataset)
+
+
+def in_syntax(syntax: str) -> bytes:
+    """The deep bone as DICOM in one of the packings that need no file of their own."""
+    dataset = dicom_dataset()
+    if syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless):
+        dataset.compress(syntax)
+        return written(dataset)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    if syntax == ExplicitVRBigEndian:
+        dataset.PixelData = DEEP.astype(">u2").tobytes()
     return written(dataset)
 
 
