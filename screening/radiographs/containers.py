@@ -144,15 +144,19 @@ def _tar_members(file: BinaryIO, kind: Kind, allowance: _Allowance) -> Iterator[
                 archive.members = []  # type: ignore[attr-defined]  # Streaming needs no table of what went by.
                 if member is not None:
                     yield member
-            # A whole archive ends with blocks of zeros, but tarfile takes a lost end for one.
+            # A whole archive ends with blocks of zeros, but tarfile takes a lost end for one, and a header that it
+            # cannot read too: whatever stands behind that would be left out in silence.
             if stream.position < archive.offset + tarfile.BLOCKSIZE:
                 raise cut_off(None)
+            if not stream.only_zeros_follow(archive.offset):
+                raise _broken_inside()
     except tarfile.ReadError as error:
-        if not seen and "unexpected end" not in str(error):
-            raise Unscreenable(
-                "unsupported", "This compressed file holds no tar archive. Unpack it, or send a zip archive."
-            ) from None
-        raise cut_off(None) from None
+        ends_early = any(words in str(error) for words in ("unexpected end", "empty header", "truncated header"))
+        if seen or ends_early:
+            raise (cut_off(None) if ends_early else _broken_inside()) from None
+        raise Unscreenable(
+            "unsupported", "This compressed file holds no tar archive. Unpack it, or send a zip archive."
+        ) from None
     except EOFError:
         raise cut_off(None) from None
     except (tarfile.TarError, zlib.error, lzma.LZMAError, OSError, ValueError, OverflowError):
@@ -164,13 +168,24 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, source: io.BufferedIOBase | IO[bytes], allowance: _Allowance) -> None:
         self._source, self._allowance = source, allowance
+        self._last = b""
         self.position = 0
 
     def read(self, size: int = -1) -> bytes:
         piece = self._source.read(size)
         self.position += len(piece)
         self._allowance.count_bytes(len(piece))
+        self._last = piece or self._last
         return piece
+
+    def only_zeros_follow(self, offset: int) -> bool:
+        """Read on to the end, where a compressed file has its checksum. `offset` lies in what was read last."""
+        piece = self._last[offset - self.position :]
+        while not piece.strip(b"\x00"):
+            piece = self.read(_PIECE)
+            if not piece:
+                return True
+        return False
 
 
 _UNPACKERS: dict[Kind, Callable[[BinaryIO], io.BufferedIOBase | IO[bytes]]] = {
@@ -245,6 +260,14 @@ def _is_litter(name: str) -> bool:
 def _bomb() -> Unscreenable:
     return Unscreenable(
         "bomb", "The archive grows out of all proportion when it is unpacked, so it was stopped. Send the files singly."
+    )
+
+
+def _broken_inside() -> Unscreenable:
+    return Unscreenable(
+        "damaged",
+        "The archive is damaged inside, or several were joined into one: what comes after that place was not read. "
+        "Pack it again, or send each archive by itself.",
     )
 
 

@@ -5,6 +5,7 @@ import io
 import os
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,70 @@ def test_members_before_the_cut_are_kept(tmp_path: Path) -> None:
 def test_a_tar_file_cut_between_two_members_is_cut_off(tmp_path: Path) -> None:
     data = tarred({"a.jpg": JPEG, "b.jpg": JPEG})
     assert refusal(tmp_path, data[: data.index(b"b.jpg")]).code == "truncated"
+
+
+def with_a_changed_header(data: bytes) -> bytes:
+    at = data.index(b"b.jpg")
+    return data[: at + 100] + b"7" + data[at + 101 :]
+
+
+def with_a_zeroed_header(data: bytes) -> bytes:
+    at = data.index(b"b.jpg")
+    return data[:at] + bytes(512) + data[at + 512 :]
+
+
+def without_bytes_before_it(data: bytes, count: int) -> bytes:
+    at = data.index(b"b.jpg")
+    return data[: at - count] + data[at:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        with_a_changed_header,
+        with_a_zeroed_header,
+        lambda data: without_bytes_before_it(data, 512),
+        lambda data: without_bytes_before_it(data, 100),
+        lambda data: data + data,
+    ],
+    ids=("changed header", "zeroed header", "512 missing", "100 missing", "joined"),
+)
+@pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=("plain", "gz"))
+def test_a_tar_file_damaged_in_the_middle_never_ends_in_silence(
+    tmp_path: Path, packed: Callable[[bytes], bytes], damage: Callable[[bytes], bytes]
+) -> None:
+    noise = b"\xff\xd8\xff" + np.random.default_rng(0).bytes(30_000)
+    data = tarred({"a.jpg": noise, "b.jpg": noise, "c.jpg": noise})
+    path = tmp_path / "damaged.tar"
+    path.write_bytes(packed(damage(data)))
+    found: list[str] = []
+    with pytest.raises(Unscreenable) as caught:
+        found.extend(member.name for member in unpack(path))
+    assert caught.value.code == "damaged"
+    assert found[0] == "a.jpg"
+
+
+def test_a_long_name_that_has_lost_its_file_is_damage(tmp_path: Path) -> None:
+    name = "x" * 200 + ".jpg"
+    data = bytearray(tarred({"a.jpg": JPEG, name: JPEG, "c.jpg": JPEG}))
+    at = data.rindex(b"x" * 100, 0, data.index(b"c.jpg"))
+    data[at + 110] ^= 1
+    assert refusal(tmp_path, bytes(data)).code == "damaged"
+
+
+def test_the_checksum_behind_a_compressed_tar_file_is_looked_at(tmp_path: Path) -> None:
+    data = bytearray(tarred({"a.jpg": JPEG, "b.jpg": JPEG}, "w:gz"))
+    data[-6] ^= 1
+    assert refusal(tmp_path, bytes(data)).code == "damaged"
+    assert refusal(tmp_path, bytes(data[:-4])).code == "truncated"
+
+
+def test_a_bomb_behind_the_end_of_a_tar_file_is_stopped(tmp_path: Path) -> None:
+    assert refusal(tmp_path, gzip.compress(tarred({"a.jpg": JPEG}) + bytes(40 << 20))).code == "bomb"
+
+
+def test_zeros_behind_the_end_of_a_tar_file_are_no_damage(tmp_path: Path) -> None:
+    assert codes(unpacked(tmp_path, tarred({"a.jpg": JPEG}) + bytes(1 << 20))) == {"a.jpg": ""}
 
 
 def test_a_compressed_file_without_a_tar_inside_is_refused(tmp_path: Path) -> None:
