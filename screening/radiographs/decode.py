@@ -6,7 +6,7 @@ from screening.radiographs.greys import WORKING_SIDE, Radiograph
 from screening.radiographs.jpeg import decode_jpeg
 from screening.radiographs.limits import DecodeLimits
 from screening.radiographs.png import decode_png
-from screening.radiographs.problems import Unscreenable, too_large
+from screening.radiographs.problems import Unscreenable, damaged, too_large
 from screening.radiographs.sniff import HEAD_BYTES, Kind, sniff, why_refused
 from screening.radiographs.tiff import decode_tiff
 
@@ -15,7 +15,13 @@ def _decode_dicom(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
     # The DICOM libraries take longer to load than all others together, and many runs hold none.
     from screening.radiographs.dicom import decode_dicom
 
-    return decode_dicom(data, max_pixels, at_least)
+    try:
+        return decode_dicom(data, max_pixels, at_least)
+    except (MemoryError, Unscreenable):
+        raise
+    except Exception:
+        # A header can be odd in more ways than can be foreseen; that must not pass for a crash of the decoder.
+        raise damaged("DICOM file") from None
 
 
 _DECODERS = {Kind.JPEG: decode_jpeg, Kind.PNG: decode_png, Kind.TIFF: decode_tiff, Kind.DICOM: _decode_dicom}

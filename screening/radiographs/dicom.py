@@ -20,7 +20,15 @@ from pydicom.uid import (
 )
 
 from screening.radiographs.dicom_grey import decode_pixels
-from screening.radiographs.dicom_words import RADIOGRAPHS, body_part, laterality, name_of_modality, study_uid, view
+from screening.radiographs.dicom_words import (
+    RADIOGRAPHS,
+    body_part,
+    laterality,
+    name_of_modality,
+    study_uid,
+    text_of,
+    view,
+)
 from screening.radiographs.facts import Facts
 from screening.radiographs.greys import Radiograph
 from screening.radiographs.jpeg import read_frame
@@ -38,8 +46,17 @@ _WANTED = (
     "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData",
     "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData", "FloatPixelData", "DoubleFloatPixelData",
 )
+
+# Facts and hints: where one of them is odd, the picture can be screened all the same.
+_MAY_BE_ODD = frozenset({
+    "BodyPartExamined", "ViewPosition", "ViewCodeSequence", "Laterality", "ImageLaterality", "AnatomicRegionSequence",
+    "StudyInstanceUID", "BurnedInAnnotation", "PixelIntensityRelationshipSign", "PixelPaddingValue",
+    "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "VOILUTSequence",
+    "VOILUTFunction", "WindowCenter", "WindowWidth",
+})
 # fmt: on
 
+_BURNT_IN_REMARK = "The file says that text is burnt into the picture; it may name the patient."
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _CR_AND_DX_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.1": "CR",
@@ -59,9 +76,10 @@ def decode_dicom(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
     modality = _check_modality(dataset)
     _check_picture(dataset, data, max_pixels)
     _check_stored(dataset, data, max_pixels)
-    grey, inverted, remarks = decode_pixels(dataset, at_least)
-    if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
-        remarks.append("The file says that text is burnt into the picture; it may name the patient.")
+    decoded = decode_pixels(dataset, at_least)
+    remarks = decoded.remarks
+    if text_of(dataset, "BurnedInAnnotation").upper() == "YES":
+        remarks += (_BURNT_IN_REMARK,)
     facts = Facts(
         media_type="application/dicom",
         rows=int(dataset.Rows),
@@ -72,17 +90,18 @@ def decode_dicom(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
         view=view(dataset),
         laterality=laterality(dataset),
         study_uid=study_uid(dataset),
-        polarity_inverted=inverted,
-        remarks=tuple(remarks),
+        polarity_inverted=decoded.inverted,
+        remarks=remarks,
     )
-    return Radiograph(grey, facts)
+    return Radiograph(decoded.grey, facts, decoded.shown)
 
 
 def _read(data: bytes, most_inflated: int) -> Dataset:
     try:
         dataset = dcmread(BytesIO(_inflated(data, most_inflated)), force=True, specific_tags=list(_WANTED))
         for keyword in _WANTED:  # Values are converted when they are first looked at; do it where failure is expected.
-            dataset.get(keyword)
+            if keyword not in _MAY_BE_ODD:
+                dataset.get(keyword)
         for keyword in ("MediaStorageSOPClassUID", "TransferSyntaxUID"):
             dataset.file_meta.get(keyword)
         if "TransferSyntaxUID" not in dataset.file_meta:

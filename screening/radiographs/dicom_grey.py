@@ -6,13 +6,17 @@ not, and a reader could not tell that a flip happened. Such a picture gets a rem
 themselves (MONOCHROME2, yet high values mean much radiation), or where the rendition looks inverted.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi, apply_windowing
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
+from screening.radiographs.dicom_values import Unreadable, first_table, number
+from screening.radiographs.dicom_window import shown_by_the_file
 from screening.radiographs.greys import shrink
 from screening.radiographs.problems import Unscreenable, damaged
 from screening.radiographs.rendition import Grey
@@ -29,15 +33,26 @@ _COLOUR_REMARK = "The file holds colours; they were turned into grey."
 Values = NDArray[np.generic]
 
 
-def decode_pixels(dataset: Dataset, at_least: int) -> tuple[Grey, bool, list[str]]:
-    """Decode the one frame of a checked data set: (grey with bone bright, whether polarity was inverted, remarks)."""
+@dataclass(frozen=True)
+class Decoded:
+    """The one frame of a data set. For `shown` see `Radiograph`."""
+
+    grey: Grey
+    """Bone is bright."""
+    inverted: bool
+    remarks: tuple[str, ...]
+    shown: tuple[float, float] | None = None
+
+
+def decode_pixels(dataset: Dataset, at_least: int) -> Decoded:
+    """Decode the one frame of a checked data set."""
     stored = _stored_values(dataset)
     if stored.ndim == 3 or dataset.PhotometricInterpretation not in _MONOCHROME:
-        return shrink(_luminance(stored, dataset), at_least), False, [_COLOUR_REMARK]
+        return Decoded(shrink(_luminance(stored, dataset), at_least), inverted=False, remarks=(_COLOUR_REMARK,))
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     try:
         tone, remarks = _tone(stored, dataset, inverted)
-        return shrink(stored, at_least, tone), inverted, remarks
+        return Decoded(shrink(stored, at_least, tone), inverted, tuple(remarks), tone.shown)
     except (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError):
         raise damaged("grey scale of this DICOM file") from None
 
@@ -46,7 +61,9 @@ def _stored_values(dataset: Dataset) -> Values:
     """The pixels as integers with their unused bits cleared: (rows, columns) or (rows, columns, 3)."""
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
     try:
-        stored: Values = pixel_array(dataset, index=0)
+        # Where pixels are not packed, pydicom would clear their unused bits as if the used ones were always the lowest.
+        plainly = {} if syntax.is_encapsulated else {"correct_unused_bits": False}
+        stored: Values = pixel_array(dataset, index=0, **plainly)
     except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
     except NotImplementedError:
@@ -70,7 +87,9 @@ def _luminance(stored: Values, dataset: Dataset) -> Values:
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         try:
             stored = apply_color_lut(stored, dataset)
-        except (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError):
+        except MemoryError:
+            raise
+        except Exception:
             raise damaged("colour table of this DICOM file") from None
     if stored.ndim != 3:
         raise damaged("picture inside this DICOM file")
@@ -81,8 +100,8 @@ def _luminance(stored: Values, dataset: Dataset) -> Values:
 class _Tone:
     """From stored value to grey, as a table over all values that occur: one look-up per pixel."""
 
-    def __init__(self, first: int, table: NDArray[np.float32]) -> None:
-        self.first, self.table = first, table
+    def __init__(self, first: int, table: NDArray[np.float32], shown: tuple[float, float] | None) -> None:
+        self.first, self.table, self.shown = first, table, shown
 
     def __call__(self, values: Values) -> NDArray[np.float32]:
         return self.table[values.astype(np.int64) - self.first]
@@ -94,35 +113,34 @@ def _tone(stored: Values, dataset: Dataset, inverted: bool) -> tuple[_Tone, list
         raise Unscreenable("unsupported", "This DICOM file uses more than 16 bits of grey. Export it as 8 to 16 bits.")
     domain = np.arange(lowest, highest + 1, dtype=np.int64)
     padding = _padding(domain, dataset)
-    linear = np.asarray(apply_modality_lut(domain, dataset), np.float64)
-    shown, remarks = _windowed(linear, dataset), []
-    if shown is not None and _washes_out(stored, lowest, shown, linear):
-        shown, remarks = None, [_WINDOW_REMARK]
-    table = linear if shown is None else shown
+    linear = _rescaled(domain, dataset)
+    found, remarks = shown_by_the_file(linear, dataset)
+    if found is not None and _washes_out(stored, lowest, found[0], linear):
+        found, remarks = None, [*remarks, _WINDOW_REMARK]
+    table, (darkest, brightest) = found or (linear, (linear.min(), linear.max()))
     if not np.isfinite(table).all():
         raise ValueError("the grey scale is not finite")
     if inverted:
-        table = -table
-    elif dataset.get("PixelIntensityRelationshipSign") == 1:
+        table, darkest, brightest = -table, -brightest, -darkest
+    elif _hint(dataset, "PixelIntensityRelationshipSign") == 1:
         remarks.append(_SIGN_REMARK)
     if padding.any():
         used = np.bincount((stored[::4, ::4].astype(np.int64) - lowest).ravel(), minlength=domain.size) > 0
         picture = used & ~padding
         if picture.any():
             table = np.where(padding, table[picture].min(), table)
-    return _Tone(lowest, (table - table.min()).astype(np.float32)), remarks
+    least = float(table.min())
+    shown = None if found is None else (darkest - least, brightest - least)
+    return _Tone(lowest, (table - least).astype(np.float32), shown), remarks
 
 
-def _windowed(linear: NDArray[np.float64], dataset: Dataset) -> NDArray[np.float64] | None:
-    """Apply the first VOI LUT, else the first window; None where the file has neither, or one that means nothing."""
-    if dataset.get("VOILUTSequence"):
-        return np.asarray(apply_voi(np.rint(linear).astype(np.int64), dataset), np.float64)
-    if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
-        return None
-    try:
-        return np.asarray(apply_windowing(linear, dataset), np.float64)
-    except ValueError:
-        return None
+def _rescaled(domain: NDArray[np.int64], dataset: Dataset) -> NDArray[np.float64]:
+    """Apply the modality LUT, or the rescale. Raises ValueError where they are there and cannot be read."""
+    table = first_table(dataset, "ModalityLUTSequence", float(domain[0]))
+    if table is not None:
+        return table(domain)
+    slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
+    return domain.astype(np.float64) * (1.0 if slope is None else slope) + (0.0 if intercept is None else intercept)
 
 
 def _washes_out(stored: Values, lowest: int, shown: NDArray[np.float64], linear: NDArray[np.float64]) -> bool:
@@ -139,9 +157,15 @@ def _washes_out(stored: Values, lowest: int, shown: NDArray[np.float64], linear:
 
 def _padding(domain: NDArray[np.int64], dataset: Dataset) -> NDArray[np.bool_]:
     """Which stored values mean "no picture here" (PS3.3 C.7.5.1.1.2); a limit makes a range of them."""
-    value = dataset.get("PixelPaddingValue")
-    if not isinstance(value, int):
+    value, limit = _hint(dataset, "PixelPaddingValue"), _hint(dataset, "PixelPaddingRangeLimit")
+    if value is None:
         return np.zeros(domain.shape, np.bool_)
-    limit = dataset.get("PixelPaddingRangeLimit")
-    other = limit if isinstance(limit, int) else value
+    other = value if limit is None else limit
     return (domain >= min(value, other)) & (domain <= max(value, other))
+
+
+def _hint(dataset: Dataset, keyword: str) -> float | None:
+    try:
+        return number(dataset, keyword)
+    except Unreadable:
+        return None

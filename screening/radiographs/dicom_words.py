@@ -108,7 +108,7 @@ _LATERALITIES = {"L": "left", "R": "right", "B": "both"}
 
 def body_part(dataset: "Dataset") -> str:
     """One word for the examined body part, empty where the header has none that is in the list."""
-    for text in (_text(dataset, "BodyPartExamined"), _meaning(dataset, "AnatomicRegionSequence")):
+    for text in (text_of(dataset, "BodyPartExamined"), _meaning(dataset, "AnatomicRegionSequence")):
         letters = re.sub(r"[^A-Z]", "", text.upper())
         for sign, word in _BODY_PARTS:
             if sign in letters:
@@ -118,7 +118,7 @@ def body_part(dataset: "Dataset") -> str:
 
 def view(dataset: "Dataset") -> str:
     """One of "frontal", "lateral", "oblique" and "axial", or empty."""
-    for text in (_text(dataset, "ViewPosition"), _meaning(dataset, "ViewCodeSequence")):
+    for text in (text_of(dataset, "ViewPosition"), _meaning(dataset, "ViewCodeSequence")):
         words = set(re.split(r"[^A-Z]+", text.upper().replace("-", "")))
         for word in ("oblique", "axial", "lateral", "frontal"):
             if words & _VIEWS[word]:
@@ -129,7 +129,7 @@ def view(dataset: "Dataset") -> str:
 def laterality(dataset: "Dataset") -> str:
     """One of "left", "right" and "both", or empty."""
     for keyword in ("ImageLaterality", "Laterality"):
-        found = _LATERALITIES.get(_text(dataset, keyword).strip().upper())
+        found = _LATERALITIES.get(text_of(dataset, keyword).strip().upper())
         if found:
             return found
     return ""
@@ -137,7 +137,7 @@ def laterality(dataset: "Dataset") -> str:
 
 def study_uid(dataset: "Dataset") -> str:
     """The raw identifier of the study, empty where it is missing or is not of a UID's form."""
-    found = _text(dataset, "StudyInstanceUID").strip()
+    found = text_of(dataset, "StudyInstanceUID").strip()
     return found if re.fullmatch(r"[0-9.]{1,64}", found) else ""
 
 
@@ -150,11 +150,22 @@ def name_of_modality(code: str) -> str:
     )
 
 
-def _text(dataset: "Dataset", keyword: str) -> str:
-    value = dataset.get(keyword)
+def text_of(dataset: "Dataset", keyword: str) -> str:
+    """The text of an element, empty where it is missing, odd or several: what pydicom raises depends on the oddity."""
+    try:
+        value = dataset.get(keyword)
+    except MemoryError:
+        raise
+    except Exception:
+        return ""
     return value if isinstance(value, str) else ""
 
 
 def _meaning(dataset: "Dataset", keyword: str) -> str:
-    sequence = dataset.get(keyword)
-    return _text(sequence[0], "CodeMeaning") if sequence else ""
+    try:
+        sequence = dataset.get(keyword)
+        return text_of(sequence[0], "CodeMeaning") if sequence else ""
+    except MemoryError:
+        raise
+    except Exception:
+        return ""

@@ -28,6 +28,8 @@ class Radiograph:
 
     grey: Grey
     facts: Facts
+    shown: tuple[float, float] | None = None
+    """The grey values that the file itself wants shown as black and as white; None where it does not say."""
 
 
 def working_side(rendition_side: int) -> int:
