@@ -43,7 +43,7 @@ def prepare(data: bytes, spec: RenditionSpec, limits: DecodeLimits) -> Prepared:
         )
     if facts.body_part not in FILLS_THE_FILM and looks_inverted(rendition):
         facts = replace(facts, remarks=(*facts.remarks, _INVERTED_REMARK))
-    display = make_display(radiograph.grey)
+    display = make_display(radiograph.grey, radiograph.shown)
     rendition_png, display_jpeg = encode_rendition(rendition), encode_display(display)
     return Prepared(
         rendition_png=rendition_png,
