@@ -4,14 +4,18 @@ import zlib
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageFile
 
+from screening.radiographs.deep_colour import deep_grey
 from screening.radiographs.facts import Facts
 from screening.radiographs.greys import Radiograph, grey_of, shrink
 from screening.radiographs.problems import Unscreenable, cut_off, damaged, too_many_pixels
+from screening.radiographs.rendition import Grey
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PICTURE_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_COLOUR, _GREY_AND_ALPHA, _COLOUR_AND_ALPHA = 2, 4, 6
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Start and step of the seven interlace passes, as (column, row, column step, row step); PNG specification, 8.2.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -47,14 +51,31 @@ def decode_png(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
     if not complete:
         raise cut_off(_percent_there(packed, header))
     try:
-        image = Image.open(BytesIO(picture), formats=["PNG"])
-        image.load()
+        grey = _grey(picture, header)
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
         if "truncated" in str(error):
             raise cut_off(_percent_there(packed, header)) from None
         raise damaged("PNG file") from None
     facts = Facts(media_type="image/png", rows=header.rows, columns=header.columns, bits=header.bits)
-    return Radiograph(shrink(grey_of(image), at_least), facts)
+    return Radiograph(shrink(grey, at_least), facts)
+
+
+def _grey(picture: bytes, header: _Header) -> Grey:
+    if header.bits == 16 and header.colour in (_COLOUR, _COLOUR_AND_ALPHA):
+        return deep_grey(lambda: _opened(picture))
+    if header.bits == 16 and header.colour == _GREY_AND_ALPHA:
+        # Two samples of 16 bits lie as four of 8 do: read as such, no byte is lost.
+        start = picture[12:24] + bytes((8, _COLOUR_AND_ALPHA)) + picture[26:29]
+        image = _opened(picture[:12] + start + zlib.crc32(start).to_bytes(4) + picture[33:])
+        pairs = np.asarray(image, np.uint8).view(">u2").astype(np.float32)
+        return pairs[..., 0] * (pairs[..., 1] / np.float32(65535))
+    image = _opened(picture)
+    image.load()
+    return grey_of(image)
+
+
+def _opened(picture: bytes) -> ImageFile.ImageFile:
+    return Image.open(BytesIO(picture), formats=["PNG"])
 
 
 def _read_header(data: bytes) -> _Header:

@@ -7,9 +7,11 @@ import numpy as np
 from PIL import TiffImagePlugin
 from PIL.TiffImagePlugin import TiffImageFile
 
+from screening.radiographs.deep_colour import deep_grey
 from screening.radiographs.facts import Facts
 from screening.radiographs.greys import Radiograph, grey_of, shrink
 from screening.radiographs.problems import Unscreenable, cut_off, damaged, too_many_pixels
+from screening.radiographs.rendition import Grey
 
 _BAD_FILE = (OSError, SyntaxError, ValueError, KeyError, TypeError, EOFError, OverflowError, RuntimeError)
 _NEW_SUBFILE_TYPE = 254
@@ -37,10 +39,9 @@ def decode_tiff(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
                 "multi_frame", "This TIFF file holds several pages. Send each picture as a file of its own."
             )
         image.seek(0)
-        image.load()
+        grey = _grey(image, data, bits)
     except _BAD_FILE as error:
         raise _unreadable(error, data) from None
-    grey = grey_of(image)
     # Pillow exchanges dark and bright itself for up to 8 bits, and leaves deeper pictures as they are stored.
     inverted = white_is_zero and bits > 8
     if inverted:
@@ -53,6 +54,13 @@ def decode_tiff(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
         polarity_inverted=bool(white_is_zero),
     )
     return Radiograph(shrink(grey, at_least), facts)
+
+
+def _grey(image: TiffImageFile, data: bytes, bits: int) -> Grey:
+    if bits > 8 and image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return deep_grey(lambda: TiffImageFile(BytesIO(data)))
+    image.load()
+    return grey_of(image)
 
 
 def _share_there(tags: Any, size: int) -> float | None:
