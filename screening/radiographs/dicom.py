@@ -11,6 +11,7 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
+from pydicom.multival import MultiValue
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -21,6 +22,7 @@ from pydicom.uid import (
 
 from screening.radiographs.dicom_grey import decode_pixels
 from screening.radiographs.dicom_words import (
+    OTHER_MODALITIES,
     RADIOGRAPHS,
     body_part,
     laterality,
@@ -149,9 +151,17 @@ def _check_modality(dataset: Dataset) -> str:
         raise Unscreenable(
             "no_picture", "This is a DICOMDIR, the index of a disc. Send the picture files that lie beside it."
         )
-    modality = str(dataset.get("Modality") or _CR_AND_DX_CLASSES.get(sop_class, "")).strip().upper()
-    if modality in RADIOGRAPHS:
-        return modality
+    stated = _stated_modalities(dataset)
+    by_class = _CR_AND_DX_CLASSES.get(sop_class, "")
+    radiographs = [modality for modality in stated if modality in RADIOGRAPHS]
+    others = [modality for modality in stated if modality in OTHER_MODALITIES]
+    # Some machines list all modalities of the study ("CT", "CR"), and some write "DR" or a word of their own; the
+    # class says what the object is.
+    if radiographs and (by_class or not others):
+        return radiographs[0]
+    if by_class and not others:
+        return by_class
+    modality = (others or stated or [""])[0]
     if not modality and not sop_class:
         raise damaged("DICOM file")
     raise Unscreenable(
@@ -159,6 +169,13 @@ def _check_modality(dataset: Dataset) -> str:
         f"This is {name_of_modality(modality)}; only radiographs (CR, DX, RG) are screened. "
         "Leave it out of the upload.",
     )
+
+
+def _stated_modalities(dataset: Dataset) -> list[str]:
+    """The header's values of the modality, of which there should be one."""
+    value = dataset.get("Modality") or ""
+    values = value if isinstance(value, MultiValue) else [value]
+    return [word for word in (str(found).strip().upper() for found in values) if word]
 
 
 def _check_picture(dataset: Dataset, data: bytes, max_pixels: int) -> None:

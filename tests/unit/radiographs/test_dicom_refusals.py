@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,8 +65,48 @@ def test_other_modalities_are_refused_by_name(name: str, words: str) -> None:
 
 def test_a_free_text_modality_is_not_quoted() -> None:
     with config.disable_value_validation():
-        data = dicom(Modality="Doe Jane")
+        data = dicom(Modality="Doe Jane", SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
     assert "Doe" not in refusal(data).sentence
+
+
+CR_CLASS, CT_CLASS = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.2"
+
+
+@pytest.mark.parametrize(
+    ("elements", "modality"),
+    [
+        ({"Modality": "DR"}, "DX"),
+        ({"Modality": "DR", "SOPClassUID": CR_CLASS}, "CR"),
+        ({"Modality": ["CR", "DX"]}, "CR"),
+        ({"Modality": ["DR", "CR"]}, "CR"),
+        ({"Modality": ["CT", "CR"], "SOPClassUID": CR_CLASS}, "CR"),
+        ({"Modality": "X-RAY"}, "DX"),
+        ({"Modality": "RG", "SOPClassUID": CT_CLASS}, "RG"),
+        ({"Modality": None}, "DX"),
+        ({"Modality": ""}, "DX"),
+    ],
+)
+def test_a_radiograph_by_its_class_is_one_however_its_modality_is_written(
+    elements: dict[str, Any], modality: str
+) -> None:
+    with config.disable_value_validation():
+        data = dicom(**elements)
+    assert prepare(data, RenditionSpec(side=128), LIMITS).facts.modality == modality
+
+
+@pytest.mark.parametrize(
+    ("elements", "words"),
+    [
+        ({"Modality": "MG"}, "a mammogram"),
+        ({"Modality": ["OT", "MG"]}, "unstated origin"),
+        ({"Modality": ["CT", "CR"], "SOPClassUID": CT_CLASS}, "a CT image"),
+        ({"Modality": "DR", "SOPClassUID": CT_CLASS}, '"DR"'),
+    ],
+)
+def test_a_class_does_not_overrule_another_modality(elements: dict[str, Any], words: str) -> None:
+    problem = refusal(dicom(**elements))
+    assert problem.code == "wrong_modality"
+    assert words in problem.sentence
 
 
 def deflate_bomb() -> bytes:
