@@ -10,11 +10,13 @@ from sqlalchemy.orm import Session
 from screening.database.states import JobState, WorkState
 from screening.database.tables import Job, Rendition, Scan
 from screening.ledger.lease import SET_ASIDE_CODE
+from screening.radiographs.problems import MAY_PASS_LATER
 
 ORIGINAL_MISSING_CODE = "original_missing"
 ORIGINAL_MISSING_REASON = "The original is not in storage any more. Send the file again."
-TRIED_AGAIN_WHEN_SENT = (SET_ASIDE_CODE, ORIGINAL_MISSING_CODE)
-"""What a rendition was rejected for, where the same bytes may do better another time."""
+TRIED_AGAIN_WHEN_SENT = (SET_ASIDE_CODE, ORIGINAL_MISSING_CODE, *sorted(MAY_PASS_LATER))
+"""What a rendition was rejected for, where the same bytes may do better another time. A person who sends them again
+asks for that; no night does by itself, as it would ask the same of the same files for ever."""
 ANEW: dict[str, Any] = {"attempts": 0, "finished_at": None, "problem_code": None, "problem": None}
 """What a rendition or a job that was rejected forgets when it begins anew."""
 _PLAIN: dict[str, Any] = {"synchronize_session": False}

@@ -27,6 +27,10 @@ Code = Literal[
     "crashed",  # the limited child died
 ]
 
+MAY_PASS_LATER: frozenset[Code] = frozenset({"too_large", "too_many_pixels", "timeout", "memory", "crashed"})
+"""What limits, load or a fault of this release are to blame for, and not the file alone: with other settings, on a
+quieter machine or in a newer release the same bytes may be taken."""
+
 _WORTH_A_RETRY: frozenset[Code] = frozenset({"timeout", "crashed"})
 
 

@@ -1,6 +1,6 @@
 """Originals that are in storage again: their scans have them, and what was rejected for want of them goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,15 +38,19 @@ def take_back(session: Session, now: datetime, gone: Sequence[tuple[str, datetim
         scan_ids = [row.scan_id for row in rejected if row.spec == spec]
         these = (Rendition.spec == spec, Rendition.scan_id.in_(scan_ids))
         revive_renditions(session, now, Lane.ROUTINE, (ORIGINAL_MISSING_CODE,), *these)
-        _go_on_with_jobs(session, spec, scan_ids)
+        go_on_with_jobs(session, spec, scan_ids, (ORIGINAL_MISSING_CODE,))
         settle_lanes(session, *these)
 
 
-def _go_on_with_jobs(session: Session, spec: str, scan_ids: Sequence[str]) -> None:
+def go_on_with_jobs(session: Session, spec: str, scan_ids: Sequence[str], codes: Collection[str]) -> None:
+    """Jobs that were rejected with one of the codes begin anew, and their runs go on; cancelled runs stay as they are.
+
+    Their renditions are waiting again by then.
+    """
     lacking = (
         Job.scan_id.in_(scan_ids),
         Job.state == JobState.REJECTED,
-        Job.problem_code == ORIGINAL_MISSING_CODE,
+        Job.problem_code.in_(codes),
         Job.run_id.in_(runs_with_spec(spec)),
     )
     session.execute(

@@ -78,6 +78,20 @@ def test_sent_again_into_the_same_run_its_jobs_begin_anew_under_every_name(ledge
     assert states(ledger, run) == {"queued": 2, "rejected": 1}
 
 
+@pytest.mark.parametrize("code", ["too_large", "too_many_pixels", "timeout", "memory", "crashed"])
+def test_what_a_limit_load_or_a_crash_stopped_is_tried_again_when_it_is_sent_again(ledger: Database, code: str) -> None:
+    run = add_run(ledger, 1, submit=False)
+    reject(ledger, code)
+    assert states(ledger, run) == {"rejected": 1}
+    send(ledger, run, 0, "0.png")
+    assert states(ledger, run) == {"preparing": 1}
+    reject(ledger, code)
+    again = add_run(ledger, 1)
+    assert states(ledger, again) == {"preparing": 1}
+    prepare_all(ledger)
+    assert states(ledger, again) == {"queued": 1}
+
+
 def test_what_the_same_bytes_cannot_mend_stays_rejected(ledger: Database) -> None:
     run = add_run(ledger, 1, submit=False)
     reject(ledger, "damaged")
