@@ -4,7 +4,9 @@ import html
 import re
 
 import pytest
+from sqlalchemy import update
 
+from screening.database.tables import Scan
 from screening.queue import QueueName
 from screening.workers import beat
 from tests.installation import phantom_png
@@ -55,6 +57,21 @@ def test_the_viewer_says_what_a_band_means(portal: Portal, probability: float, w
     assert f"{probability:.3f} on a scale from 0 to 1: possible from 0.500, likely from 0.750" in verdict
     assert ("but under the likely threshold" in verdict) == (word == "Possible")
     assert ("70% had a fracture" in verdict) == (word == "Likely")
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [([1024, 1250], "Shown</dt><dd>1024 × 1250, reduced from the original"), ([2048, 2500], ""), (None, "")],
+)
+def test_the_viewer_says_where_a_picture_is_shown_reduced(portal: Portal, shown: list[int] | None, words: str) -> None:
+    page_of_scan(portal, 0.6)
+    facts = {"columns": 2048, "rows": 2500, "bits": 12} | ({"display_size": shown} if shown else {})
+    with portal.system.database.write() as session:
+        scan = session.scalars(update(Scan).values(facts=facts).returning(Scan.id)).one()
+    page = html.unescape(sign_in(portal, "reader")[0].get(f"/scans/{scan}").text)
+    assert "2048 × 2500, 12 bit" in page
+    assert ("reduced from the original" in page) == bool(words)
+    assert words in page
 
 
 def test_the_viewer_calls_a_scan_as_the_chosen_run_does(portal: Portal) -> None:
