@@ -190,6 +190,7 @@ class Unpacking:
         # A file without a name: however this process ends, nothing of it stays.
         with tempfile.TemporaryFile() as copy:
             self._copy(claim, copy, should_stop)
+            number = -1
             for number, member in enumerate(unpack(Path(f"/dev/fd/{copy.fileno()}"), self._limits)):
                 if should_stop():
                     raise StoppedEarly("the worker is stopping")
@@ -201,6 +202,8 @@ class Unpacking:
                     self._prepare_up_to(lane - 1, should_stop)
                     self._unpack_more_urgent(lane, should_stop)
                     self._prepare_up_to(lane, should_stop, groups=1)
+            if number < 0:
+                raise Unscreenable("empty", "The archive holds no files. Pack the pictures again and send it anew.")
 
     def _copy(self, claim: ContainerClaim, copy: BinaryIO, should_stop: Callable[[], bool]) -> None:
         with self._system.storage.open(container_key(claim.sha256)) as source:

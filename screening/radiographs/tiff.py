@@ -60,6 +60,9 @@ def _grey(image: TiffImageFile, data: bytes, bits: int) -> Grey:
     if bits > 8 and image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return deep_grey(lambda: TiffImageFile(BytesIO(data)))
     image.load()
+    if image.mode == "I" and bits == 32 and image.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,)) == (1,):
+        # Pillow holds 32 bits with a sign, so the upper half of those without one comes out below zero.
+        return np.asarray(image).astype(np.int32).view(np.uint32).astype(np.float32)
     return grey_of(image)
 
 
@@ -88,6 +91,11 @@ def _has_more_pages(image: TiffImageFile) -> bool:
 def _unreadable(error: Exception, data: bytes) -> Unscreenable:
     if "truncated" in str(error):
         return cut_off(None)
+    if "unknown pixel mode" in str(error):
+        return Unscreenable(
+            "unsupported",
+            "This TIFF file holds pixels in a form that is not read here, such as 64 bits. Export it as 8 to 16 bits.",
+        )
     first_directory = int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big")
     if data[2:4] in (b"*\x00", b"\x00*") and first_directory >= len(data):
         # The directory often stands at the end of the file, so a lost end takes it along.

@@ -240,6 +240,17 @@ def test_a_container_that_is_done_is_deleted(made: Installation) -> None:
     assert not made.system.storage.exists(container_key(container(made).sha256))
 
 
+def test_a_container_without_any_file_is_refused_with_its_reason(made: Installation) -> None:
+    run = send_zip(made, packed(range(0)))
+    unpack_alone(made.system)
+    assert (container(made).state, container(made).problem_code) == ("rejected", "empty")
+    with made.system.database.read() as session:
+        receipt = session.scalars(select(Receipt).where(Receipt.run_id == run)).one()
+    assert (receipt.status, receipt.code) == ("rejected", "empty")
+    assert "holds no files" in str(receipt.reason)
+    assert made.state(run) == "complete"
+
+
 def test_a_container_that_cannot_be_read_is_set_aside_and_others_go_on(made: Installation) -> None:
     bad, good = send_zip(made, packed(range(2))), send_zip(made, packed(range(10, 12)))
     loose = made.open_run()

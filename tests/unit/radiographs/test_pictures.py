@@ -1,8 +1,10 @@
 """JPEG, PNG and TIFF: every good form gives the same bone, every bad one its own reason."""
 
 import re
+import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +92,45 @@ def test_a_deep_tiff_that_stores_white_as_zero_is_inverted() -> None:
     assert prepared.facts.polarity_inverted
     rendition = load_rendition(prepared.rendition_png)
     assert rendition[64, 51] > 200 > 50 > rendition[64, 2]
+
+
+def deep_tiff(picture: np.ndarray[Any, Any], sample_format: int) -> bytes:
+    """Forms that Pillow does not write: the sample format is 1 for unsigned, 2 for signed, 3 for floating point."""
+    rows, columns = picture.shape
+    pixels, bits = picture.tobytes(), 8 * picture.dtype.itemsize
+    entries = [
+        (256, columns),
+        (257, rows),
+        (258, bits),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, rows),
+        (279, len(pixels)),
+        (339, sample_format),
+    ]
+    shorts = (258, 259, 262, 277, 339)
+    directory = struct.pack("<H", len(entries))
+    for tag, value in entries:
+        directory += struct.pack("<HHII", tag, 3 if tag in shorts else 4, 1, value)
+    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("picture", "sample_format"),
+    [(DEEP.astype("<u4") << 16, 1), (DEEP.astype("<i4") - 30000, 2), (DEEP.astype("<f4"), 3)],
+    ids=("unsigned", "signed", "float"),
+)
+def test_tiffs_of_32_bits_keep_their_order(picture: np.ndarray[Any, Any], sample_format: int) -> None:
+    grey = decode(deep_tiff(picture, sample_format), LIMITS).grey
+    assert np.array_equal(grey, picture.astype(np.float32))
+
+
+def test_a_tiff_of_64_bits_is_said_to_be_unsupported() -> None:
+    problem = refusal(deep_tiff(DEEP.astype("<f8"), 3))
+    assert problem.code == "unsupported"
+    assert "8 to 16 bits" in problem.sentence
 
 
 def test_large_jpegs_are_reduced_while_they_are_decoded() -> None:
