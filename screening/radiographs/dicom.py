@@ -21,6 +21,13 @@ from pydicom.uid import (
 )
 
 from screening.radiographs.dicom_grey import decode_pixels
+from screening.radiographs.dicom_presentation import (
+    OVERLAY_DATA,
+    PRESENTATION,
+    pixel_aspect,
+    presentation_remarks,
+    with_square_pixels,
+)
 from screening.radiographs.dicom_words import (
     OTHER_MODALITIES,
     RADIOGRAPHS,
@@ -28,7 +35,6 @@ from screening.radiographs.dicom_words import (
     laterality,
     name_of_modality,
     study_uid,
-    text_of,
     view,
 )
 from screening.radiographs.facts import Facts
@@ -39,7 +45,7 @@ from screening.radiographs.problems import Unscreenable, cut_off, damaged, too_m
 # fmt: off
 _WANTED = (
     "SpecificCharacterSet", "SOPClassUID", "Modality", "BodyPartExamined", "ViewPosition", "ViewCodeSequence",
-    "Laterality", "ImageLaterality", "AnatomicRegionSequence", "StudyInstanceUID", "BurnedInAnnotation",
+    "Laterality", "ImageLaterality", "AnatomicRegionSequence", "StudyInstanceUID",
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelIntensityRelationshipSign",
     "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
@@ -47,18 +53,18 @@ _WANTED = (
     "GreenPaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableDescriptor",
     "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData",
     "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData", "FloatPixelData", "DoubleFloatPixelData",
+    *PRESENTATION,
 )
 
 # Facts and hints: where one of them is odd, the picture can be screened all the same.
 _MAY_BE_ODD = frozenset({
     "BodyPartExamined", "ViewPosition", "ViewCodeSequence", "Laterality", "ImageLaterality", "AnatomicRegionSequence",
-    "StudyInstanceUID", "BurnedInAnnotation", "PixelIntensityRelationshipSign", "PixelPaddingValue",
-    "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "VOILUTSequence",
-    "VOILUTFunction", "WindowCenter", "WindowWidth",
+    "StudyInstanceUID", "PixelIntensityRelationshipSign", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "VOILUTSequence",
+    "VOILUTFunction", "WindowCenter", "WindowWidth", *PRESENTATION,
 })
 # fmt: on
 
-_BURNT_IN_REMARK = "The file says that text is burnt into the picture; it may name the patient."
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _CR_AND_DX_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.1": "CR",
@@ -79,9 +85,6 @@ def decode_dicom(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
     _check_picture(dataset, data, max_pixels)
     _check_stored(dataset, data, max_pixels)
     decoded = decode_pixels(dataset, at_least)
-    remarks = decoded.remarks
-    if text_of(dataset, "BurnedInAnnotation").upper() == "YES":
-        remarks += (_BURNT_IN_REMARK,)
     facts = Facts(
         media_type="application/dicom",
         rows=int(dataset.Rows),
@@ -93,14 +96,14 @@ def decode_dicom(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
         laterality=laterality(dataset),
         study_uid=study_uid(dataset),
         polarity_inverted=decoded.inverted,
-        remarks=remarks,
+        remarks=(*decoded.remarks, *presentation_remarks(dataset)),
     )
-    return Radiograph(decoded.grey, facts, decoded.shown)
+    return Radiograph(with_square_pixels(decoded.grey, pixel_aspect(dataset)), facts, decoded.shown)
 
 
 def _read(data: bytes, most_inflated: int) -> Dataset:
     try:
-        dataset = dcmread(BytesIO(_inflated(data, most_inflated)), force=True, specific_tags=list(_WANTED))
+        dataset = dcmread(BytesIO(_inflated(data, most_inflated)), force=True, specific_tags=[*_WANTED, *OVERLAY_DATA])
         for keyword in _WANTED:  # Values are converted when they are first looked at; do it where failure is expected.
             if keyword not in _MAY_BE_ODD:
                 dataset.get(keyword)
