@@ -10,6 +10,7 @@ from PIL import Image
 
 from screening.radiographs.facts import Facts
 from screening.radiographs.greys import Radiograph, grey_of, shrink
+from screening.radiographs.orientation import lies_on_its_side, orientation_in, turned
 from screening.radiographs.problems import Unscreenable, cut_off, damaged, too_many_pixels
 
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -18,16 +19,6 @@ _NEXT_MARKER_LS = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _END_OF_IMAGE = 0xD9
 _JPEG_LS = 0xF7
-
-_ORIENTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
@@ -89,7 +80,7 @@ def decode_jpeg(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
         raise cut_off(_percent_there(data, frame))
     try:
         image = Image.open(BytesIO(data), formats=["JPEG"])
-        orientation = _orientation(image)
+        orientation = orientation_in(image.getexif)
         reduced = max(1, max(image.size) // at_least)
         image.draft("L", (image.width // reduced, image.height // reduced))
         image.load()
@@ -100,16 +91,14 @@ def decode_jpeg(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
     grey = grey_of(image)
     if (grey[-1] == _MISSING).all() and _ends_early(data, frame.end):
         raise cut_off(_percent_there(data, frame))
-    if orientation in _ORIENTATIONS:
-        grey = np.asarray(Image.fromarray(grey).transpose(_ORIENTATIONS[orientation]))
-    turned = orientation in (5, 6, 7, 8)
+    on_its_side = lies_on_its_side(orientation)
     facts = Facts(
         media_type="image/jpeg",
-        rows=frame.columns if turned else frame.rows,
-        columns=frame.rows if turned else frame.columns,
+        rows=frame.columns if on_its_side else frame.rows,
+        columns=frame.rows if on_its_side else frame.columns,
         bits=8,
     )
-    return Radiograph(shrink(grey, at_least), facts)
+    return Radiograph(shrink(turned(grey, orientation), at_least), facts)
 
 
 _MISSING = 128
@@ -145,11 +134,3 @@ def _decode_plainly(data: bytes) -> NDArray[np.uint8]:
     image = Image.open(BytesIO(data), formats=["JPEG"])
     image.draft("L", None)
     return np.asarray(image.convert("L"))
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 where there is none; damaged EXIF data are no reason to refuse a picture."""
-    try:
-        return int(image.getexif().get(0x0112, 1))
-    except (SyntaxError, ValueError, TypeError, KeyError, OSError, OverflowError, ZeroDivisionError):
-        return 1

@@ -10,12 +10,14 @@ from PIL import Image, ImageFile
 from screening.radiographs.deep_colour import deep_grey
 from screening.radiographs.facts import Facts
 from screening.radiographs.greys import Radiograph, grey_of, shrink
+from screening.radiographs.orientation import lies_on_its_side, orientation_in, turned
 from screening.radiographs.problems import Unscreenable, cut_off, damaged, too_many_pixels
 from screening.radiographs.rendition import Grey
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PICTURE_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _COLOUR, _GREY_AND_ALPHA, _COLOUR_AND_ALPHA = 2, 4, 6
+_MOST_EXIF_BYTES = 1 << 16
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Start and step of the seven interlace passes, as (column, row, column step, row step); PNG specification, 8.2.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -47,7 +49,7 @@ def decode_png(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
     header = _read_header(data)
     if header.rows * header.columns > max_pixels:
         raise too_many_pixels(header.columns, header.rows, max_pixels)
-    picture, packed, complete = _picture_only(data)
+    picture, packed, exif, complete = _picture_only(data)
     if not complete:
         raise cut_off(_percent_there(packed, header))
     try:
@@ -56,8 +58,16 @@ def decode_png(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
         if "truncated" in str(error):
             raise cut_off(_percent_there(packed, header)) from None
         raise damaged("PNG file") from None
-    facts = Facts(media_type="image/png", rows=header.rows, columns=header.columns, bits=header.bits)
-    return Radiograph(shrink(grey, at_least), facts)
+    orientation = orientation_in(lambda: _exif(exif))
+    rows, columns = grey.shape[::-1] if lies_on_its_side(orientation) else grey.shape
+    facts = Facts(media_type="image/png", rows=rows, columns=columns, bits=header.bits)
+    return Radiograph(shrink(turned(grey, orientation), at_least), facts)
+
+
+def _exif(data: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    exif.load(data)
+    return exif
 
 
 def _grey(picture: bytes, header: _Header) -> Grey:
@@ -88,12 +98,12 @@ def _read_header(data: bytes) -> _Header:
     return _Header(columns, rows, bits, colour, bool(interlaced))
 
 
-def _picture_only(data: bytes) -> tuple[bytes, list[bytes], bool]:
+def _picture_only(data: bytes) -> tuple[bytes, list[bytes], bytes, bool]:
     """Copy a PNG without its texts, profiles and other extras, some of which can unpack to great size.
 
-    Returns (file, compressed picture data, whether the end was reached).
+    Returns (file, compressed picture data, EXIF data, whether the end was reached).
     """
-    kept, packed, position = [_SIGNATURE], [], 8
+    kept, packed, exif, position = [_SIGNATURE], [], b"", 8
     while position + 8 <= len(data):
         length, kind = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
         if kind == b"acTL":
@@ -101,14 +111,16 @@ def _picture_only(data: bytes) -> tuple[bytes, list[bytes], bool]:
         after = position + 12 + length
         if kind == b"IDAT":
             packed.append(data[position + 8 : after - 4])
+        if kind == b"eXIf" and length <= _MOST_EXIF_BYTES:
+            exif = data[position + 8 : after - 4]
         if after > len(data):
             break
         if kind in _PICTURE_CHUNKS:
             kept.append(data[position:after])
         if kind == b"IEND":
-            return b"".join(kept), packed, True
+            return b"".join(kept), packed, exif, True
         position = after
-    return b"".join(kept), packed, False
+    return b"".join(kept), packed, exif, False
 
 
 def _percent_there(packed: list[bytes], header: _Header) -> int:

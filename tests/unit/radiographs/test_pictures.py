@@ -75,14 +75,6 @@ def test_transparent_parts_are_black() -> None:
     assert grey[50, 50] == 200
 
 
-def test_exif_orientation_is_applied_and_reported() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # The camera was turned: rotate by 90 degrees clockwise to look at it.
-    radiograph = decode(jpeg(exif=exif, quality=95), LIMITS)
-    assert (radiograph.facts.rows, radiograph.facts.columns) == (samples.COLUMNS, samples.ROWS)
-    assert np.abs(radiograph.grey.astype(int) - np.rot90(bone(), -1).astype(int)).max() < 40
-
-
 def test_a_deep_tiff_that_stores_white_as_zero_is_inverted() -> None:
     stored = (60000 - DEEP.astype(int)).astype(np.uint16)
     data = bytearray(encoded(stored, "TIFF"))
