@@ -6,7 +6,6 @@ So is one whose scan was found to be without its original: it was away for a mom
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -14,12 +13,13 @@ import structlog
 from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
+from screening.archives.filling import actor_of, run_to_fill, submit_runs_of
 from screening.archives.references import IncomingReference, fill
 from screening.archives.walking import FoundFile, read_address, walk
 from screening.database.inserting import insert_into
 from screening.database.schedule_tables import Archive, ArchiveFile
-from screening.database.states import Lane, RunState, WorkState
-from screening.database.tables import Rendition, Run, Scan
+from screening.database.states import WorkState
+from screening.database.tables import Rendition, Scan
 from screening.database.transactions import committed
 from screening.ledger.lease import Lease
 from screening.ledger.reviving import ORIGINAL_MISSING_CODE
@@ -28,7 +28,6 @@ from screening.radiographs.problems import Unscreenable
 from screening.radiographs.sniff import HEAD_BYTES
 from screening.runs.admission import Receipted
 from screening.runs.intake import Arrival, admit_arrivals, look_at
-from screening.runs.lifecycle import open_run, submit_run
 from screening.storage import ObjectMissing, StorageError
 from screening.system import System
 
@@ -55,11 +54,12 @@ def visit(
 ) -> Visited:
     """Walk an archive and admit what is new to one run of the lane archive, which is submitted at the end.
 
-    A visit that was cut short left its run open; the next one goes on with it. Raises StorageError where the archive
-    or the storage does not answer, Conflict where no checkpoint is active, Full where there is no room for its files.
+    A visit that was cut short left its run open; the next one goes on with it. Where another checkpoint is activated
+    meanwhile, a run for that one goes on from there. Raises StorageError where the archive or the storage does not
+    answer, Conflict where no checkpoint is active, Full where there is no room for its files.
     """
     found = admitted = refused = 0
-    run_id = _open_run_of(system, archive)
+    run_id: int | None = None
     with closing(walk(archive.url)) as files:
         for several in _batches(files, chunk):
             found += len(several)
@@ -68,21 +68,20 @@ def visit(
                     return Visited(found, admitted, refused, whole=False)
                 if not archive.in_place:
                     system.capacity.check_space(sum(file.size for file in fresh))
-                run_id = run_id or _open_run(system, archive)
+                run_id = run_to_fill(system, archive, lease, run_id)
+                if run_id is None:
+                    return Visited(found, admitted, refused, whole=False)
                 receipts = _admit(system, archive, run_id, fresh)
                 refused += sum(receipt.status == "rejected" for receipt in receipts)
                 admitted += sum(receipt.status != "rejected" for receipt in receipts)
                 system.waker.wake(QueueName.PREPARE)
             if not _count(system, lease, found, admitted, refused):
                 return Visited(found, admitted, refused, whole=False)
-    if run_id is not None:
-        with system.database.write() as session:
-            submit_run(session, system.clock(), run_id, actor_of(archive))
+    committed(
+        system.database,
+        lambda session: submit_runs_of(session, system.clock(), archive.id, actor_of(archive.id)),
+    )
     return Visited(found, admitted, refused, whole=True)
-
-
-def actor_of(archive: Archive) -> str:
-    return f"archive {archive.id}"
 
 
 def _batches(files: Iterator[FoundFile], size: int) -> Iterator[list[FoundFile]]:
@@ -163,28 +162,6 @@ def _remember(session: Session, rows: list[dict[str, Any]]) -> None:
     statement = insert_into(session, ArchiveFile).values(rows)
     changing = {name: statement.excluded[name] for name in ("size_bytes", "modified", "sha256", "seen_at")}
     session.execute(statement.on_conflict_do_update(index_elements=["archive_id", "path"], set_=changing))
-
-
-def _open_run_of(system: System, archive: Archive) -> int | None:
-    """The run that a visit before left open because it was cut short."""
-    with system.database.read() as session:
-        return session.scalar(
-            select(Run.id)
-            .where(
-                Run.state.in_((RunState.OPEN, RunState.PAUSED)),
-                Run.created_by == actor_of(archive),
-                Run.submitted_at.is_(None),
-            )
-            .order_by(Run.id.desc())
-            .limit(1)
-        )
-
-
-def _open_run(system: System, archive: Archive) -> int:
-    now: datetime = system.clock()
-    with system.database.write() as session:
-        name = f"{archive.url[-150:]}, {now:%Y-%m-%d}"
-        return open_run(session, now, name, Lane.ARCHIVE.label, actor_of(archive)).id
 
 
 def _count(system: System, lease: Lease, found: int, admitted: int, refused: int) -> bool:

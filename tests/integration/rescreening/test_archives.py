@@ -8,11 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from screening.archives import registry
 from screening.archives.registry import archive_url, claim_visit, remove_archive
-from screening.archives.visiting import visit
 from screening.clock import utc_now
 from screening.database.schedule_tables import Archive, ArchiveFile
 from screening.database.tables import AuditEvent, Job, Receipt, Rendition, Run, Scan
@@ -103,27 +102,6 @@ def test_in_place_copies_nothing_and_never_takes_a_changed_file_for_the_old_one(
     with made.system.database.read() as session:
         codes = session.scalars(select(Rendition.problem_code).where(Rendition.state == "rejected")).all()
     assert codes == ["original_missing"], "reported; its neighbours are prepared"
-
-
-def test_a_visit_that_is_cut_short_goes_on_in_the_same_run(made: Installation, ward: Path) -> None:
-    archive = add(made, archive_url(str(ward), made.system.settings.resolved_storage_url))
-    with made.system.database.write() as session:
-        lease = Lease.new(utc_now(), 60)
-        claimed = claim_visit(session, utc_now(), lease)
-        assert claimed is not None
-    calls = iter((False, True, True))
-    done = visit(made.system, claimed, lease, lambda: next(calls), chunk=3)
-    assert not done.whole
-    assert 0 < count(made, Scan) < 5
-    # Killed here: the lease expires, and the next visit reads only what was not seen.
-    with made.system.database.write() as session:
-        assert claim_visit(session, utc_now(), Lease.new(utc_now(), 60)) is None
-        session.execute(update(Archive).values(lease_until=utc_now() - timedelta(seconds=1)))
-    seen = visit_now(made, archive)
-    assert (seen.found, count(made, Scan), count(made, Run)) == (7, 5, 1)
-    assert seen.admitted < 6
-    with made.system.database.read() as session:
-        assert session.scalars(select(Run.state)).one() == "running"
 
 
 def test_asked_to_stop_the_visit_stays_wanted(made: Installation, ward: Path) -> None:

@@ -1,0 +1,114 @@
+"""The runs of visits: one goes on where a visit was cut short, for the active checkpoint, and none stays open."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, update
+
+from screening import checkpoints
+from screening.archives.registry import archive_url, claim_visit
+from screening.archives.visiting import visit
+from screening.clock import utc_now
+from screening.database.schedule_tables import Archive
+from screening.database.tables import Job, Run, Scan
+from screening.inference.bundle import Bundle
+from screening.ledger.lease import Lease
+from tests.installation import Installation, installation, phantom_png
+from tests.integration.ledger.steps import add_checkpoint
+from tests.integration.rescreening.visits import add, put, visit_now
+
+
+@pytest.fixture
+def made(tmp_path: Path, database_url: str, redis_url: str, random_bundle: Bundle) -> Iterator[Installation]:
+    with installation(tmp_path / "data", database_url, redis_url, random_bundle) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Path:
+    folder = tmp_path / "ward"
+    for seed in range(5):
+        put(folder / f"{seed}.png", phantom_png(seed))
+    return folder
+
+
+@pytest.fixture
+def archive(made: Installation, ward: Path) -> int:
+    return add(made, archive_url(str(ward), made.system.settings.resolved_storage_url))
+
+
+def claim(made: Installation) -> tuple[Archive, Lease]:
+    with made.system.database.write() as session:
+        lease = Lease.new(utc_now(), 60)
+        claimed = claim_visit(session, utc_now(), lease)
+    assert claimed is not None
+    return claimed, lease
+
+
+def end_lease(made: Installation) -> None:
+    with made.system.database.write() as session:
+        assert claim_visit(session, utc_now(), Lease.new(utc_now(), 60)) is None
+        session.execute(update(Archive).values(lease_until=utc_now() - timedelta(seconds=1)))
+
+
+def activate_another(made: Installation) -> str:
+    with made.system.database.write() as session:
+        spec = checkpoints.active(session).rendition_spec
+        add_checkpoint(session, "another", active=False, spec=spec)
+        return checkpoints.activate(session, utc_now(), "another", "tests").id
+
+
+def jobs_by_checkpoint(made: Installation) -> dict[str, int]:
+    with made.system.database.read() as session:
+        counted = select(Run.checkpoint_id, func.count()).join(Job, Job.run_id == Run.id).group_by(Run.checkpoint_id)
+        return dict(session.execute(counted).all())
+
+
+def run_states(made: Installation) -> list[tuple[str, str]]:
+    with made.system.database.read() as session:
+        return [tuple(row) for row in session.execute(select(Run.checkpoint_id, Run.state).order_by(Run.id))]
+
+
+@pytest.mark.parametrize("activated", [False, True])
+def test_a_visit_that_is_cut_short_goes_on_in_the_same_run_while_its_checkpoint_is_active(
+    made: Installation, archive: int, activated: bool
+) -> None:
+    with made.system.database.read() as session:
+        former = checkpoints.active(session).id
+    claimed, lease = claim(made)
+    calls = iter((False, True, True))
+    assert not visit(made.system, claimed, lease, lambda: next(calls), chunk=3).whole
+    # Killed here: the lease expires, and the next visit reads only what was not seen.
+    end_lease(made)
+    if activated:
+        activate_another(made)
+    seen = visit_now(made, archive)
+    assert (seen.found, seen.admitted, seen.problem) == (5, 2, None)
+    if activated:
+        assert jobs_by_checkpoint(made) == {former: 3, "another": 2}
+        assert run_states(made) == [(former, "running"), ("another", "running")], "nobody adds to either any more"
+    else:
+        assert run_states(made) == [(former, "running")]
+        assert jobs_by_checkpoint(made) == {former: 5}
+
+
+def test_a_checkpoint_that_is_activated_during_a_visit_screens_what_the_visit_admits_from_then_on(
+    made: Installation, archive: int
+) -> None:
+    claimed, lease = claim(made)
+    batches = iter(("first", "second"))
+
+    def activated_before_the_second() -> bool:
+        if next(batches) == "second":
+            activate_another(made)
+        return False
+
+    assert visit(made.system, claimed, lease, activated_before_the_second, chunk=3).whole
+    found = jobs_by_checkpoint(made)
+    assert found.pop("another") == 2
+    assert list(found.values()) == [3]
+    assert [state for _, state in run_states(made)] == ["running", "running"]
+    with made.system.database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Scan)) == 5
