@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from screening import audit
+from screening.archives.walking import address_of
 from screening.database.base import LARGEST_ID
 from screening.database.schedule_tables import Archive
 from screening.errors import Conflict, NotFound, Refused
@@ -32,7 +33,7 @@ def archive_url(place: str, storage_url: str) -> str:
         storage = Path(unquote(own.path)).resolve()
         if storage.is_relative_to(folder) or folder.is_relative_to(storage):
             raise Refused("bad_archive", f"{place} holds this installation's own storage. Name another folder.")
-    return f"file://{quote(str(folder))}"
+    return address_of(str(folder))
 
 
 def add_archive(

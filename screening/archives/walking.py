@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, unquote_to_bytes, urlsplit
 
 from screening.storage import ObjectMissing, StorageError
 
@@ -17,7 +17,7 @@ class FoundFile:
     """A file of an archive as it lies there now."""
 
     path: str
-    """Below the folder or prefix; text that a database takes."""
+    """Below the folder or prefix, and no other file's; text that a database takes."""
     address: str
     """For `read_address`, which finds it again."""
     size: int
@@ -33,7 +33,7 @@ def walk(url: str) -> Generator[FoundFile, None, None]:
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
-        yield from _walk_folder(unquote(parts.path))
+        yield from _walk_folder(_local_path(parts.path))
     else:
         yield from _walk_bucket(url)
 
@@ -42,16 +42,15 @@ def read_address(address: str) -> Iterator[bytes]:
     """The bytes of a found file, piece by piece. Raises ObjectMissing where it is gone, else StorageError."""
     parts = urlsplit(address)
     if parts.scheme == "file":
+        path = _local_path(parts.path)
         try:
-            with Path(unquote(parts.path)).open("rb") as stream:
+            with Path(path).open("rb") as stream:
                 while chunk := stream.read(CHUNK):
                     yield chunk
         except (FileNotFoundError, NotADirectoryError):
-            raise ObjectMissing(f"{unquote(parts.path)!r} is not there any more") from None
+            raise ObjectMissing(f"{path!r} is not there any more") from None
         except OSError as error:
-            raise StorageError(
-                f"{unquote(parts.path)!r} cannot be read ({error.strerror}); check its rights"
-            ) from error
+            raise StorageError(f"{path!r} cannot be read ({error.strerror}); check its rights") from error
         return
     from screening.storage.s3 import S3Storage
 
@@ -59,6 +58,23 @@ def read_address(address: str) -> Iterator[bytes]:
     with storage.open(unquote(parts.path.removeprefix("/"))) as stream:
         while chunk := stream.read(CHUNK):
             yield chunk
+
+
+def address_of(path: str) -> str:
+    """The URL of a local file or folder, whatever bytes its name is of."""
+    return f"file://{quote(os.fsencode(path))}"
+
+
+def _local_path(quoted: str) -> str:
+    return os.fsdecode(unquote_to_bytes(quoted))
+
+
+def _as_text(path: str) -> str:
+    r"""A path in characters, of which no two are the same: a byte that is no UTF-8 becomes `\xfc`.
+
+    A backslash that would look like the beginning of one becomes `\x5c`.
+    """
+    return os.fsencode(path).replace(rb"\x", rb"\x5cx").decode("utf-8", "backslashreplace")
 
 
 def _walk_folder(folder: str) -> Iterator[FoundFile]:
@@ -77,10 +93,8 @@ def _walk_folder(folder: str) -> Iterator[FoundFile]:
                 elif entry.is_file(follow_symlinks=False):
                     facts = entry.stat(follow_symlinks=False)
                     yield FoundFile(
-                        path=os.path.relpath(entry.path, folder)
-                        .encode("utf-8", "surrogateescape")
-                        .decode("utf-8", "replace"),
-                        address="file://" + quote(os.fsencode(entry.path)),
+                        path=_as_text(os.path.relpath(entry.path, folder)),
+                        address=address_of(entry.path),
                         size=facts.st_size,
                         modified=str(facts.st_mtime_ns),
                         modified_s=facts.st_mtime,
