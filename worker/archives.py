@@ -57,7 +57,7 @@ class Visitor:
             with kept_lease(renew, self._system.settings.lease_s / 3):
                 try:
                     done = visit(self._system, archive, lease, should_stop)
-                    problem, whole = None, done.whole
+                    problem, whole = done.problem, done.whole
                     log.info("archive visited", archive=archive.url, found=done.found, admitted=done.admitted)
                 except (StorageError, Refused) as error:
                     # It is tried again when the next visit is due.

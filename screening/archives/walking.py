@@ -1,7 +1,7 @@
 """Walking a folder or a bucket file by file; no list of it is ever in memory."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,15 @@ class FoundFile:
     modified_s: float
 
 
-def walk(url: str) -> Generator[FoundFile, None, None]:
+def walk(url: str, not_read: Callable[[str], None] = lambda _: None) -> Generator[FoundFile, None, None]:
     """Every plain file below `url`, in no particular order; links are not followed. Raises StorageError.
 
+    not_read: called with each path below `url` that may not be looked at; its neighbours are walked all the same.
     Close it when it is left before its end: it holds folders open.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
-        yield from _walk_folder(_local_path(parts.path))
+        yield from _walk_folder(_local_path(parts.path), not_read)
     else:
         yield from _walk_bucket(url)
 
@@ -77,34 +78,46 @@ def _as_text(path: str) -> str:
     return os.fsencode(path).replace(rb"\x", rb"\x5cx").decode("utf-8", "backslashreplace")
 
 
-def _walk_folder(folder: str) -> Iterator[FoundFile]:
+def _walk_folder(folder: str, not_read: Callable[[str], None]) -> Iterator[FoundFile]:
     try:
-        open_folders = [os.scandir(folder)]
+        open_folders = [(folder, os.scandir(folder))]
     except OSError as error:
-        raise StorageError(f"the folder {folder} cannot be read ({error.strerror}); check that it is there") from error
+        raise _unreadable(folder, error) from error
     try:
         while open_folders:
+            here, entries = open_folders[-1]
+            path = here
             try:
-                entry = next(open_folders[-1], None)
+                entry = next(entries, None)
                 if entry is None:
-                    open_folders.pop().close()
-                elif entry.is_dir(follow_symlinks=False):
-                    open_folders.append(os.scandir(entry.path))
+                    open_folders.pop()
+                    entries.close()
+                    continue
+                path = entry.path
+                if entry.is_dir(follow_symlinks=False):
+                    open_folders.append((path, os.scandir(path)))
                 elif entry.is_file(follow_symlinks=False):
                     facts = entry.stat(follow_symlinks=False)
                     yield FoundFile(
-                        path=_as_text(os.path.relpath(entry.path, folder)),
-                        address=address_of(entry.path),
+                        path=_as_text(os.path.relpath(path, folder)),
+                        address=address_of(path),
                         size=facts.st_size,
                         modified=str(facts.st_mtime_ns),
                         modified_s=facts.st_mtime,
                     )
-            except OSError:
-                # A folder or file that went away, or that we may not look into: its neighbours are walked all the same.
-                continue
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # It went away meanwhile.
+            except OSError as error:
+                if path == folder:
+                    raise _unreadable(folder, error) from error
+                not_read(_as_text(os.path.relpath(path, folder)))
     finally:
-        for each in open_folders:
+        for _, each in open_folders:
             each.close()
+
+
+def _unreadable(folder: str, error: OSError) -> StorageError:
+    return StorageError(f"the folder {_as_text(folder)} cannot be read ({error.strerror}); check that it is there")
 
 
 def _walk_bucket(url: str) -> Iterator[FoundFile]:

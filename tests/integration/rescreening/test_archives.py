@@ -191,7 +191,7 @@ def test_a_bucket_is_an_archive_too(made: Installation, monkeypatch: pytest.Monk
         for seed in range(3):
             client.put_object(Bucket="ward", Key=f"xr/2024 é/{seed}.png", Body=phantom_png(seed))
         client.put_object(Bucket="ward", Key="other/9.png", Body=phantom_png(9))
-        monkeypatch.setattr("screening.archives.visiting.SETTLED_AFTER_S", -5)
+        monkeypatch.setattr("screening.archives.seen.SETTLED_AFTER_S", -5)
         archive = add(made, f"s3://ward/xr?endpoint={endpoint}&region=us-east-1", in_place)
         seen = visit_now(made, archive)
         assert (seen.found, seen.admitted, seen.problem) == (3, 3, None)

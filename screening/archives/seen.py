@@ -1,0 +1,85 @@
+"""What visits remember of the files of an archive, so that one with the size and time it had is not read again."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy.orm import Session
+
+from screening.archives.passed_over import PassedOver
+from screening.archives.walking import FoundFile
+from screening.database.inserting import insert_into
+from screening.database.schedule_tables import Archive, ArchiveFile
+from screening.database.states import WorkState
+from screening.database.tables import Rendition, Scan
+from screening.database.transactions import committed
+from screening.ledger.reviving import ORIGINAL_MISSING_CODE
+from screening.runs.intake import Arrival
+from screening.system import System
+
+SETTLED_AFTER_S = 60
+"""A file that was written to a moment ago may not be whole yet; the next visit takes it."""
+
+
+def not_seen(
+    system: System, archive: Archive, files: Sequence[FoundFile], passed_over: PassedOver
+) -> Iterator[FoundFile]:
+    """Those that were not seen as they are now, or whose scan lacks its original; not those that are being written."""
+    now = system.clock().timestamp()
+    with system.database.read() as session:
+        rows = session.execute(
+            select(ArchiveFile.path, ArchiveFile.size_bytes, ArchiveFile.modified).where(
+                ArchiveFile.archive_id == archive.id,
+                ArchiveFile.path.in_([file.path for file in files]),
+                ~exists().where(Scan.sha256 == ArchiveFile.sha256, *_lacks_its_original(archive)),
+            )
+        )
+        seen = {row.path: (row.size_bytes, row.modified) for row in rows}
+    for file in files:
+        if seen.get(file.path) == (file.size, file.modified):
+            continue
+        # A time far ahead is a clock that was wrong: nobody is writing.
+        if abs(now - file.modified_s) < SETTLED_AFTER_S:
+            passed_over.not_settled.add(file.path)
+        else:
+            yield file
+
+
+def remember(system: System, archive: Archive, files: Sequence[FoundFile], arrivals: Sequence[Arrival]) -> None:
+    """Not those that could not be read: the next visit tries them again."""
+    remembered = [
+        {
+            "archive_id": archive.id,
+            "path": file.path,
+            "size_bytes": file.size,
+            "modified": file.modified,
+            "sha256": arrival.sha256,
+            "seen_at": system.clock(),
+        }
+        for file, arrival in zip(files, arrivals, strict=True)
+        if arrival.refusal is None or arrival.refusal.code != "unreadable"
+    ]
+    if remembered:
+        committed(system.database, lambda session: _remember(session, remembered))
+
+
+def held_files(system: System, archive: Archive) -> bool:
+    """Whether a visit before found anything in this archive."""
+    with system.database.read() as session:
+        some = select(ArchiveFile.id).where(ArchiveFile.archive_id == archive.id).limit(1)
+        return session.scalar(some) is not None
+
+
+def _lacks_its_original(archive: Archive) -> list[ColumnElement[bool]]:
+    """Conditions on Scan. Of a copy there must be work that lacks it: clean-up removes copies in their time."""
+    lacking: list[ColumnElement[bool]] = [Scan.original_removed_at.is_not(None)]
+    if not archive.in_place:
+        rejected = (Rendition.state == WorkState.REJECTED, Rendition.problem_code == ORIGINAL_MISSING_CODE)
+        lacking.append(exists().where(Rendition.scan_id == Scan.id, *rejected))
+    return lacking
+
+
+def _remember(session: Session, rows: list[dict[str, Any]]) -> None:
+    statement = insert_into(session, ArchiveFile).values(rows)
+    changing = {name: statement.excluded[name] for name in ("size_bytes", "modified", "sha256", "seen_at")}
+    session.execute(statement.on_conflict_do_update(index_elements=["archive_id", "path"], set_=changing))
