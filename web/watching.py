@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from screening.database.tables import Job, Prediction, Scan
 from screening.system import System
 from screening.threshold_choice import Scores, scores_of
+from screening.upkeep.capacity import bytes_kept
 from screening.watching.drift import Drift, watch
 from screening.worklist import BandCounts, Filters, band_counts
 from screening.worklist.counts import count_to_read
@@ -99,7 +100,7 @@ class Totals:
     scans: int
     predictions: int
     bytes: int
-    """Of all originals."""
+    """Of all originals in storage."""
     jobs: dict[str, int]
     """By state."""
 
@@ -108,11 +109,10 @@ def latest_totals() -> Totals:
     """Kept twenty times as long as counting took."""
 
     def count(session: Session, _now: datetime) -> Totals:
-        scans, size = session.execute(select(func.count(), func.sum(Scan.size_bytes))).one()
         return Totals(
-            scans=scans,
+            scans=session.scalar(select(func.count()).select_from(Scan)) or 0,
             predictions=session.scalar(select(func.count()).select_from(Prediction)) or 0,
-            bytes=int(size or 0),  # PostgreSQL sums to a decimal.
+            bytes=bytes_kept(session),
             jobs=dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all()),
         )
 

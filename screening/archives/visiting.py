@@ -5,7 +5,7 @@ So is one whose scan was found to be without its original: it was away for a mom
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import structlog
@@ -123,7 +123,7 @@ def _look_at(system: System, archive: Archive, file: FoundFile) -> Arrival:
             log.warning("file of an archive not read", path=file.path, error=str(error))
             reason = "The file cannot be read where it lies. Check its rights; the next visit tries it again."
             return Arrival(file.path, None, file.size, refusal=Unscreenable("unreadable", reason))
-        return look_at(file.path, incoming)
+        return replace(look_at(file.path, incoming), in_place=archive.in_place)
 
 
 def _count(system: System, lease: Lease, found: int, admitted: int, refused: int) -> bool:

@@ -36,6 +36,10 @@ class Leased:
 
 class Scan(Base):
     __tablename__ = "scans"
+    __table_args__ = (
+        # What all originals take is added up again and again where there is a quota, over millions of rows.
+        Index("ix_scans_kept", "original_in_place", "original_removed_at", "size_bytes"),
+    )
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     """The first 32 hex digits of the SHA-256."""
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
@@ -53,6 +57,8 @@ class Scan(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     original_removed_at: Mapped[datetime | None]
     """The original was removed after its time, or is lost; a file sent again brings it back."""
+    original_in_place: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Storage has a reference to a file of an archive, and not the bytes."""
 
 
 class Rendition(Leased, Base):
@@ -193,7 +199,7 @@ class Container(Leased, Base):
     __table_args__ = (UniqueConstraint("run_id", "sha256"),)
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
-    sha256: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
     file_name: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(12), index=True)
     lane: Mapped[int] = mapped_column(SmallInteger)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Executable, select, update
+from sqlalchemy import Executable, or_, select, update
 from sqlalchemy.orm import Session
 
 from screening.database.base import Base
@@ -23,12 +23,14 @@ HASHES_PER_QUERY = 500
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file whose bytes are in storage under their address."""
+    """A file whose bytes, or a reference to them, are in storage under their address."""
 
     name: str
     sha256: str
     size_bytes: int
     media_type: str
+    in_place: bool = False
+    """Only a reference was kept: the bytes stay in an archive."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,16 @@ def admit_scan(
             "file_name": file.name,
             "received_at": now,
             "facts": {},
+            "original_in_place": file.in_place,
         },
     )
     if not new:
-        # The bytes are in storage again, should they have been removed.
+        # The bytes are in storage again, should they have been removed, or for the first time.
+        lacked = Scan.original_removed_at.is_not(None)
         session.execute(
             update(Scan)
-            .where(Scan.id == scan_id, Scan.original_removed_at.is_not(None))
-            .values(original_removed_at=None)
+            .where(Scan.id == scan_id, lacked if file.in_place else or_(lacked, Scan.original_in_place))
+            .values(original_removed_at=None, original_in_place=file.in_place)
         )
     new_rendition = _insert_missing(
         session,
@@ -140,7 +144,8 @@ def admit_known(session: Session, now: datetime, run: Run, sha256: str, name: st
     scan = session.get(Scan, scan_id_of(sha256))
     if scan is None or scan.sha256 != sha256 or scan.original_removed_at is not None:
         return None
-    return admit_scan(session, now, run, StoredFile(name, sha256, scan.size_bytes, scan.media_type))
+    file = StoredFile(name, sha256, scan.size_bytes, scan.media_type, in_place=scan.original_in_place)
+    return admit_scan(session, now, run, file)
 
 
 def admit_container(session: Session, now: datetime, run: Run, file: StoredFile) -> Receipted:

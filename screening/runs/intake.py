@@ -35,6 +35,8 @@ class Arrival:
     media_type: str = ""
     is_container: bool = False
     refusal: Unscreenable | None = None
+    in_place: bool = False
+    """Storage has a reference to it, and not its bytes."""
 
 
 def look_at(name: str, incoming: Incoming, from_container: bool = False) -> Arrival:
@@ -96,7 +98,7 @@ def _admit(session: Session, now: datetime, run: Run, arrival: Arrival, containe
             problem.sentence,
             container_id,
         )
-    file = StoredFile(arrival.name, arrival.sha256, arrival.size_bytes, arrival.media_type)
+    file = StoredFile(arrival.name, arrival.sha256, arrival.size_bytes, arrival.media_type, arrival.in_place)
     if arrival.is_container:
         return admit_container(session, now, run, file)
     return admit_scan(session, now, run, file, container_id)

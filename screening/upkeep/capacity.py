@@ -35,7 +35,7 @@ class Limits:
     reserve_bytes: int
     """Free space that uploads leave for renditions and the database."""
     quota_bytes: int
-    """Originals may take so much in all; 0 for no quota."""
+    """Originals may take so much of the storage in all; 0 for no quota."""
     most_waiting: int
     """Renditions to be made and jobs to be screened, of a lane and those before it."""
 
@@ -45,7 +45,7 @@ class Space:
     free: int | None
     """Bytes on the disk of the storage folder or of the SQLite file, whichever has less; None where neither tells."""
     kept: int | None
-    """Bytes of all originals; None without a quota."""
+    """Bytes of all originals in storage; None without a quota."""
     room: int | None
     """What uploads may still bring; None where nothing limits it."""
 
@@ -109,7 +109,7 @@ class Capacity:
 
     def _measure_kept(self) -> int:
         with self._database.read() as session:
-            return int(session.scalar(select(func.sum(Scan.size_bytes)).where(Scan.original_removed_at.is_(None))) or 0)
+            return bytes_kept(session)
 
     def _measure_waiting(self, lane: int) -> int:
         most = self.limits.most_waiting
@@ -117,6 +117,13 @@ class Capacity:
             some = select(Rendition.scan_id).where(Rendition.state == WorkState.WAITING, Rendition.lane <= lane)
             renditions = session.scalar(select(func.count()).select_from(some.limit(most).subquery())) or 0
             return renditions + queued_up_to(session, most - renditions, lane) if renditions < most else most
+
+
+def bytes_kept(session: Session) -> int:
+    """What all originals in storage take. Those that stay in their archive take nothing."""
+    kept = (Scan.original_removed_at.is_(None), ~Scan.original_in_place)
+    # PostgreSQL sums to a decimal.
+    return int(session.scalar(select(func.sum(Scan.size_bytes)).where(*kept)) or 0)
 
 
 class _Measured(Generic[T]):

@@ -21,7 +21,7 @@ def take_back(session: Session, now: datetime, gone: Sequence[tuple[str, datetim
     back = session.scalars(
         update(Scan)
         .where(tuple_(Scan.id, Scan.original_removed_at).in_(gone))
-        .values(original_removed_at=None)
+        .values(original_removed_at=None, original_in_place=False)
         .returning(Scan.id),
         execution_options=_PLAIN,
     ).all()

@@ -88,6 +88,49 @@ def test_likely_thresholds_of_old_rows_come_from_the_card_or_a_half(database: Da
     assert filled == [0.5, 0.7, 0.4, 0.7, 1.0]
 
 
+def test_scans_that_came_in_place_alone_are_told_from_those_whose_bytes_were_stored(database: Database) -> None:
+    now = utc_now().replace(tzinfo=None) if database.is_sqlite else utc_now()
+    made = config()
+    with database.engine.connect() as connection:
+        made.attributes["connection"] = connection
+        command.downgrade(made, "20261125_original_removed")
+        former = MetaData()
+        former.reflect(connection)
+
+        def write(table: str, **values: object) -> None:
+            columns = former.tables[table].columns
+            times = {name: now for name in ("created_at", "received_at", "queued_at", "visited_for") if name in columns}
+            connection.execute(former.tables[table].insert(), {**times, **values})
+
+        write("checkpoints", id="c", name="c", form="f", active=True, rendition_spec="s", card={}, registered_at=now)
+        for number, in_place in ((1, True), (2, False)):
+            archive = {"url": "u", "cron": "c", "time_zone": "UTC", "visit_wanted": False, "created_by": "x"}
+            write("archives", id=number, in_place=in_place, found=0, admitted=0, refused=0, **archive)
+        run = {"name": "r", "lane": 1, "state": "complete", "checkpoint_id": "c"}
+        for number, actor in enumerate(("archive 1", "archive 2", "anna"), 1):
+            write("runs", id=number, created_by=actor, **run)
+        container = {"sha256": "z", "file_name": "z", "state": "ready", "lane": 1, "attempts": 1}
+        write("containers", id=1, run_id=1, **container)
+        came: dict[str, list[tuple[int, int | None]]] = {
+            "in place": [(1, None)],
+            "and sent": [(1, None), (3, None)],
+            "unpacked": [(1, 1)],
+            "copied": [(2, None)],
+            "and copied": [(1, None), (2, None)],
+            "sent": [(3, None)],
+        }
+        for scan, ways in came.items():
+            facts = {"size_bytes": 1, "media_type": "m", "file_name": "n"}
+            write("scans", id=scan, sha256=scan, facts={}, **facts)
+            for run_id, container_id in ways:
+                receipt = {"file_name": "n", "sha256": scan, "size_bytes": 1, "status": "accepted"}
+                write("receipts", run_id=run_id, scan_id=scan, container_id=container_id, **receipt)
+        command.upgrade(made, "20261130_originals_in_place")
+        found = connection.scalars(text("SELECT id FROM scans WHERE original_in_place")).all()
+        connection.rollback()
+    assert found == ["in place"]
+
+
 def test_every_migration_only_adds_so_that_the_release_before_works_on_beside_the_new_one(database: Database) -> None:
     """Expand first; what is of no use any more goes in a release after the next, when nobody reads or writes it."""
     made = config()

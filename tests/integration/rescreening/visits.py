@@ -3,13 +3,20 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from screening.archives.registry import add_archive, claim_visit, want_visit
 from screening.clock import utc_now
 from screening.database.schedule_tables import Archive
 from screening.ledger.lease import Lease
-from tests.installation import Installation
+from screening.system import System
 from worker.archives import Visitor
+
+
+class HasSystem(Protocol):
+    """An installation, or a portal."""
+
+    system: System
 
 
 def put(path: Path, data: bytes) -> None:
@@ -18,12 +25,12 @@ def put(path: Path, data: bytes) -> None:
     os.utime(path, (path.stat().st_mtime - 3600,) * 2)
 
 
-def add(made: Installation, url: str, in_place: bool = False) -> int:
+def add(made: HasSystem, url: str, in_place: bool = False) -> int:
     with made.system.database.write() as session:
         return add_archive(session, utc_now(), url, in_place, "0 20 * * *", "UTC", "tests").id
 
 
-def visit_now(made: Installation, archive_id: int, should_stop: Callable[[], bool] = lambda: False) -> Archive:
+def visit_now(made: HasSystem, archive_id: int, should_stop: Callable[[], bool] = lambda: False) -> Archive:
     """One visit, as upkeep makes it."""
     visitor = Visitor(made.system)
     with made.system.database.write() as session:

@@ -7,13 +7,19 @@ import pytest
 from sqlalchemy import update
 
 import web.uploads
+from screening.archives.registry import archive_url
+from screening.clock import utc_now
+from screening.database.engine import Database
 from screening.database.states import Lane, WorkState
-from screening.database.tables import Rendition
+from screening.database.tables import Rendition, Scan
 from screening.errors import Busy, Full
+from screening.upkeep.capacity import bytes_kept
 from tests.installation import phantom_png
+from tests.integration.rescreening.visits import add, put, visit_now
 from tests.integration.web.conftest import Portal
 from tests.integration.web.limited import limited
 from tests.integration.web.screened import screen_everything
+from tests.statements import kept_statements
 from web.room import watched_body
 
 MIB = 1 << 20
@@ -122,3 +128,52 @@ def test_metrics_and_the_system_page_tell_room_and_age(portal: Portal) -> None:
     page = api.get("/system").text
     for words in ("Free space", "Room for uploads", "Longest wait"):
         assert words in page
+
+
+def test_originals_that_stay_in_their_archive_take_nothing_of_the_quota(portal: Portal, tmp_path: Path) -> None:
+    archived, sent = phantom_png(1), phantom_png(2)
+    put(tmp_path / "ward" / "a.png", archived)
+    put(tmp_path / "ward" / "b.png", sent)
+    url = archive_url(str(tmp_path / "ward"), portal.system.settings.resolved_storage_url)
+    visit_now(portal, add(portal, url, in_place=True))
+    limited(portal, quota_bytes=len(sent) + 2000)
+    assert portal.system.capacity.space().kept == 0
+    api = portal.api()
+    run = api.open_run()
+    assert api.send(run, ("b.png", sent)).status_code == 202, "its bytes are stored from here on"
+    limited(portal, quota_bytes=len(sent) + 2000)
+    assert portal.system.capacity.space().kept == len(sent)
+    assert f"{len(sent) / 1000:.0f}" in api.get("/system").text
+    assert api.send(run, ("c.png", phantom_png(3))).status_code == 507
+
+
+def test_a_copy_that_was_removed_and_is_read_in_place_takes_nothing_of_the_quota(
+    portal: Portal, tmp_path: Path
+) -> None:
+    api = portal.api()
+    picture = phantom_png(1)
+    api.receipts(api.open_run(), ("a.png", picture))
+    put(tmp_path / "ward" / "a.png", picture)
+    url = archive_url(str(tmp_path / "ward"), portal.system.settings.resolved_storage_url)
+    archive = add(portal, url, in_place=True)
+    visit_now(portal, archive)
+    assert limited(portal, quota_bytes=MIB).space().kept == len(picture), "it is in storage, and in the archive too"
+    [key] = objects(portal)
+    portal.system.storage.delete(key)
+    with portal.system.database.write() as session:
+        session.execute(update(Scan).values(original_removed_at=utc_now()))
+    assert limited(portal, quota_bytes=MIB).space().kept == 0
+    visit_now(portal, archive)
+    assert portal.system.storage.get(key) == picture
+    assert limited(portal, quota_bytes=MIB).space().kept == 0
+
+
+def test_what_originals_take_is_added_up_from_an_index_alone(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    with database.read() as session:
+        with kept_statements(session.connection()) as statements:
+            assert bytes_kept(session) == 0
+        [(statement, parameters)] = statements
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    assert "USING COVERING INDEX ix_scans_kept" in str(plan)
+    database.dispose()
