@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, and_, exists, select
 from sqlalchemy.orm import Session
 
+from screening.archives.looking import is_still_too_large
 from screening.archives.passed_over import PassedOver
 from screening.archives.walking import FoundFile
 from screening.database.inserting import insert_into
 from screening.database.schedule_tables import Archive, ArchiveFile
 from screening.database.states import WorkState
-from screening.database.tables import Rendition, Scan
+from screening.database.tables import Container, Rendition, Scan
 from screening.database.transactions import committed
 from screening.ledger.reviving import ORIGINAL_MISSING_CODE
 from screening.runs.intake import Arrival
@@ -24,19 +25,27 @@ SETTLED_AFTER_S = 60
 def not_seen(
     system: System, archive: Archive, files: Sequence[FoundFile], passed_over: PassedOver
 ) -> Iterator[FoundFile]:
-    """Those that were not seen as they are now, or whose scan lacks its original; not those that are being written."""
+    """Those to be read: not seen as they are now, or seen and nothing came of it that would not be otherwise now.
+
+    A scan that lacks its original, a container that was gone when it was to be unpacked, and what was too large may
+    do better. Those that are being written are not among them.
+    """
     now = system.clock().timestamp()
     with system.database.read() as session:
         rows = session.execute(
-            select(ArchiveFile.path, ArchiveFile.size_bytes, ArchiveFile.modified).where(
+            select(ArchiveFile.path, ArchiveFile.size_bytes, ArchiveFile.modified, ArchiveFile.sha256).where(
                 ArchiveFile.archive_id == archive.id,
                 ArchiveFile.path.in_([file.path for file in files]),
                 ~exists().where(Scan.sha256 == ArchiveFile.sha256, *_lacks_its_original(archive)),
+                ~_was_gone_when_unpacked(),
             )
         )
-        seen = {row.path: (row.size_bytes, row.modified) for row in rows}
+        seen = {row.path: row for row in rows}
     for file in files:
-        if seen.get(file.path) == (file.size, file.modified):
+        row = seen.get(file.path)
+        as_it_was = row is not None and (row.size_bytes, row.modified) == (file.size, file.modified)
+        # Without a hash it was refused for its size.
+        if row is not None and as_it_was and (row.sha256 or is_still_too_large(system.settings, file)):
             continue
         # A time far ahead is a clock that was wrong: nobody is writing.
         if abs(now - file.modified_s) < SETTLED_AFTER_S:
@@ -77,6 +86,13 @@ def _lacks_its_original(archive: Archive) -> list[ColumnElement[bool]]:
         rejected = (Rendition.state == WorkState.REJECTED, Rendition.problem_code == ORIGINAL_MISSING_CODE)
         lacking.append(exists().where(Rendition.scan_id == Scan.id, *rejected))
     return lacking
+
+
+def _was_gone_when_unpacked() -> ColumnElement[bool]:
+    """Of a file that is a container: no run could unpack it, or refuse it, for want of its bytes."""
+    same = Container.sha256 == ArchiveFile.sha256
+    gone = and_(Container.state == WorkState.REJECTED, Container.problem_code == ORIGINAL_MISSING_CODE)
+    return and_(exists().where(same, gone), ~exists().where(same, ~gone))
 
 
 def _remember(session: Session, rows: list[dict[str, Any]]) -> None:

@@ -5,34 +5,28 @@ So is one whose scan was found to be without its original: it was away for a mom
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
-import structlog
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from screening.archives.filling import actor_of, run_to_fill, submit_runs_of
+from screening.archives.looking import look_at_found
 from screening.archives.passed_over import PassedOver
-from screening.archives.references import ArchiveAway, IncomingReference, fill
+from screening.archives.references import ArchiveAway
 from screening.archives.seen import held_files, not_seen, remember
-from screening.archives.walking import FoundFile, read_address, walk
+from screening.archives.walking import FoundFile, walk
 from screening.database.schedule_tables import Archive
 from screening.database.transactions import committed
 from screening.ledger.lease import Lease
 from screening.queue import QueueName
-from screening.radiographs.problems import Unscreenable
-from screening.radiographs.sniff import HEAD_BYTES
 from screening.runs.admission import Receipted
-from screening.runs.intake import Arrival, admit_arrivals, look_at
-from screening.storage import ObjectMissing, StorageError
+from screening.runs.intake import admit_arrivals
 from screening.system import System
-
-log = structlog.get_logger()
 
 LOOKED_UP_AT_ONCE = 200
 ADMITTED_AT_ONCE = 16
-MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -97,33 +91,10 @@ def _batches(files: Iterator[FoundFile], size: int) -> Iterator[list[FoundFile]]
 
 
 def _admit(system: System, archive: Archive, run_id: int, files: Sequence[FoundFile]) -> list[Receipted]:
-    arrivals = [_look_at(system, archive, file) for file in files]
+    arrivals = [look_at_found(system, archive, file) for file in files]
     receipts = admit_arrivals(system, run_id, arrivals)
     remember(system, archive, files, arrivals)
     return receipts
-
-
-def _look_at(system: System, archive: Archive, file: FoundFile) -> Arrival:
-    most = system.settings.max_container_mb * MIB
-    if file.size > most:
-        reason = f"The file has {file.size // MIB:,} MB; at most {most // MIB:,} MB are taken."
-        return Arrival(file.path, None, file.size, refusal=Unscreenable("too_large", reason))
-    receive = (
-        IncomingReference(system.storage, archive.url, file.address, HEAD_BYTES)
-        if archive.in_place
-        else system.storage.receive()
-    )
-    with receive as incoming:
-        try:
-            fill(incoming, read_address(file.address))
-        except ObjectMissing:
-            gone = Unscreenable("unreadable", "The file went away while the archive was visited.")
-            return Arrival(file.path, None, file.size, refusal=gone)
-        except StorageError as error:
-            log.warning("file of an archive not read", path=file.path, error=str(error))
-            reason = "The file cannot be read where it lies. Check its rights; the next visit tries it again."
-            return Arrival(file.path, None, file.size, refusal=Unscreenable("unreadable", reason))
-        return replace(look_at(file.path, incoming), in_place=archive.in_place)
 
 
 def _count(system: System, lease: Lease, found: int, admitted: int, refused: int) -> bool:

@@ -39,7 +39,7 @@ def walk(url: str, not_read: Callable[[str], None] = lambda _: None) -> Generato
         yield from _walk_bucket(url)
 
 
-def read_address(address: str) -> Iterator[bytes]:
+def read_address(address: str) -> Generator[bytes, None, None]:
     """The bytes of a found file, piece by piece. Raises ObjectMissing where it is gone, else StorageError."""
     parts = urlsplit(address)
     if parts.scheme == "file":
