@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from screening import checkpoints
 from screening.database.schedule_tables import Archive
 from screening.database.states import Lane, RunState
-from screening.database.tables import Run
+from screening.database.tables import Checkpoint, Run
 from screening.database.transactions import committed
 from screening.ledger.lease import Lease
 from screening.runs.lifecycle import open_run, submit_run
@@ -23,15 +23,16 @@ def run_to_fill(system: System, archive: Archive, lease: Lease, run_id: int | No
     which shows the active checkpoint. None where the archive was removed or is visited by somebody else. Raises
     Conflict where no checkpoint is active.
     """
+    held = select(Archive.id).where(Archive.lease_token == lease.token)
     if run_id is not None:
+        same = select(Run.id).join(Checkpoint, Checkpoint.id == Run.checkpoint_id)
         with system.database.read() as session:
-            if session.get_one(Run, run_id).checkpoint_id == checkpoints.active(session).id:
+            if session.scalar(same.where(Run.id == run_id, Checkpoint.active, held.exists())) is not None:
                 return run_id
 
     def begin(session: Session) -> int | None:
         # Locked, so that whoever removes the archive at this moment finds the run that is opened.
-        held = select(Archive.id).where(Archive.lease_token == lease.token).with_for_update(read=True)
-        if session.scalar(held) is None:
+        if session.scalar(held.with_for_update(read=True)) is None:
             return None
         now, active = system.clock(), checkpoints.active(session).id
         going_on = None

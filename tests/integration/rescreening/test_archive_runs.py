@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from screening import checkpoints
-from screening.archives.registry import archive_url, claim_visit
+from screening.archives.registry import archive_url, claim_visit, remove_archive, want_visit
 from screening.archives.visiting import visit
 from screening.clock import utc_now
 from screening.database.schedule_tables import Archive
@@ -18,6 +18,7 @@ from screening.ledger.lease import Lease
 from tests.installation import Installation, installation, phantom_png
 from tests.integration.ledger.steps import add_checkpoint
 from tests.integration.rescreening.visits import add, put, visit_now
+from worker.archives import Visitor
 
 
 @pytest.fixture
@@ -112,3 +113,57 @@ def test_a_checkpoint_that_is_activated_during_a_visit_screens_what_the_visit_ad
     assert [state for _, state in run_states(made)] == ["running", "running"]
     with made.system.database.read() as session:
         assert session.scalar(select(func.count()).select_from(Scan)) == 5
+
+
+def test_an_archive_that_is_removed_while_it_is_visited_leaves_no_run_open(made: Installation, archive: int) -> None:
+    claimed, lease = claim(made)
+    batches = iter(("first", "second"))
+
+    def removed_before_the_second() -> bool:
+        if next(batches) == "second":
+            with made.system.database.write() as session:
+                remove_archive(session, utc_now(), archive, "tests")
+        return False
+
+    assert not visit(made.system, claimed, lease, removed_before_the_second, chunk=3).whole
+    assert [state for _, state in run_states(made)] == ["running"]
+    assert sum(jobs_by_checkpoint(made).values()) == 3
+
+
+def test_a_visit_whose_archive_was_removed_opens_no_run(made: Installation, archive: int) -> None:
+    claimed, lease = claim(made)
+    with made.system.database.write() as session:
+        remove_archive(session, utc_now(), archive, "tests")
+    assert not visit(made.system, claimed, lease, lambda: False).whole
+    assert run_states(made) == []
+
+
+def test_a_run_that_a_visit_left_open_is_submitted_with_the_removal(made: Installation, archive: int) -> None:
+    claimed, lease = claim(made)
+    calls = iter((False, True))
+    assert not visit(made.system, claimed, lease, lambda: next(calls), chunk=3).whole
+    assert [state for _, state in run_states(made)] == ["open"]
+    with made.system.database.write() as session:
+        remove_archive(session, utc_now(), archive, "tests")
+    assert [state for _, state in run_states(made)] == ["running"]
+
+
+def test_a_visit_that_is_asked_for_during_another_comes_after_it(made: Installation, archive: int) -> None:
+    claimed, lease = claim(made)
+    with made.system.database.write() as session:
+        want_visit(session, utc_now(), archive, "tests")
+    Visitor(made.system).visit_one(claimed, lease)
+    again, lease = claim(made)
+    Visitor(made.system).visit_one(again, lease)
+    with made.system.database.write() as session:
+        assert claim_visit(session, utc_now(), Lease.new(utc_now(), 60)) is None, "once"
+
+
+def test_a_visit_that_was_killed_is_taken_up_again_once_its_lease_has_ended(made: Installation, archive: int) -> None:
+    claim(made)
+    end_lease(made)
+    claimed, lease = claim(made)
+    Visitor(made.system).visit_one(claimed, lease)
+    with made.system.database.write() as session:
+        assert claim_visit(session, utc_now(), Lease.new(utc_now(), 60)) is None
+    assert sum(jobs_by_checkpoint(made).values()) == 5

@@ -158,6 +158,27 @@ def test_what_may_be_an_archive(made: Installation, ward: Path, tmp_path: Path) 
     add(made, archive_url(str(ward), storage))
 
 
+@pytest.mark.parametrize(
+    ("place", "taken"),
+    [
+        ("s3://hospital", False),
+        ("s3://hospital/", False),
+        ("s3://hospital/screening", False),
+        ("s3://hospital/screening/renditions", False),
+        ("s3://hospital/screening-2024", True),
+        ("s3://hospital/xrays", True),
+        ("s3://other/screening", True),
+        ("s3://hospital?endpoint=http://elsewhere:9000", True),
+    ],
+)
+def test_a_prefix_that_holds_the_own_storage_is_no_archive(place: str, taken: bool) -> None:
+    if taken:
+        assert archive_url(place, "s3://hospital/screening") == place
+    else:
+        with pytest.raises(Refused, match="own storage"):
+            archive_url(place, "s3://hospital/screening")
+
+
 def test_upkeep_visits_in_a_thread_and_one_at_a_time(made: Installation, ward: Path) -> None:
     archive = add(made, archive_url(str(ward), made.system.settings.resolved_storage_url))
     first, second = Visitor(made.system), Visitor(made.system)
