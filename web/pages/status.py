@@ -4,6 +4,7 @@ from flask import Blueprint, render_template, request
 from sqlalchemy import func, select
 
 from screening import audit, workers
+from screening.archives.registry import all_archives
 from screening.checkpoints import all_checkpoints
 from screening.database.states import WorkState
 from screening.database.tables import Container, Rendition
@@ -43,6 +44,7 @@ def status() -> str:
             oldest_waiting=oldest_waiting_s(session, system.clock()),
             settings=settings,
             drift=latest_drift(),
+            archives=all_archives(session),
         )
 
 
