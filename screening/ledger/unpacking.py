@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from screening.database.states import WorkState
 from screening.database.tables import Container, Receipt
 from screening.ledger.lease import Lease
+from screening.ledger.reviving import ANEW, TRIED_AGAIN_WHEN_SENT
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,31 @@ def reject_container_receipt(session: Session, container_id: int, code: str, rea
         )
         .values(status="rejected", code=code, reason=reason)
     )
+
+
+def revive_container(session: Session, now: datetime, run_id: int, lane: int, sha256: str) -> bool:
+    """Have a container unpacked that came again into its run after it was rejected for what that mends.
+
+    Its receipts take the refusal back. Returns whether there was such a container.
+    """
+    revived = session.scalar(
+        update(Container)
+        .where(
+            Container.run_id == run_id,
+            Container.sha256 == sha256,
+            Container.state == WorkState.REJECTED,
+            Container.problem_code.in_(TRIED_AGAIN_WHEN_SENT),
+        )
+        .values(state=WorkState.WAITING, lane=lane, queued_at=now, **ANEW)
+        .returning(Container.id)
+    )
+    if revived is not None:
+        session.execute(
+            update(Receipt)
+            .where(Receipt.run_id == run_id, Receipt.sha256 == sha256, Receipt.scan_id.is_(None))
+            .values(status="accepted", code="container", reason=None)
+        )
+    return revived is not None
 
 
 def release_container(session: Session, lease: Lease, container_id: int) -> None:

@@ -15,6 +15,7 @@ from screening.database.states import JobState, RunState, WorkState
 from screening.database.tables import Checkpoint, Container, Job, Prediction, Receipt, Rendition, Run, Scan
 from screening.errors import Conflict
 from screening.ledger.reviving import TRIED_AGAIN_WHEN_SENT, revive_jobs, revive_renditions
+from screening.ledger.unpacking import revive_container
 from screening.runs.lifecycle import get_run
 
 ReceiptStatus = Literal["accepted", "duplicate", "rejected"]
@@ -149,7 +150,10 @@ def admit_known(session: Session, now: datetime, run: Run, sha256: str, name: st
 
 
 def admit_container(session: Session, now: datetime, run: Run, file: StoredFile) -> Receipted:
-    """Admit a zip or tar file, to be unpacked into this run by a prepare worker."""
+    """Admit a zip or tar file, to be unpacked into this run by a prepare worker.
+
+    It is unpacked once, unless sending it again mends what it was rejected for.
+    """
     new = _insert_missing(
         session,
         Container,
@@ -163,6 +167,7 @@ def admit_container(session: Session, now: datetime, run: Run, file: StoredFile)
             "attempts": 0,
         },
     )
+    new = new or revive_container(session, now, run.id, run.lane, file.sha256)
     status: ReceiptStatus = "accepted" if new else "duplicate"
     reason = None if new else "This run has this container already; it is unpacked once."
     _add_receipt(session, now, run.id, file.name, file.sha256, file.size_bytes, status, "container", reason, None, None)

@@ -5,11 +5,12 @@ from sqlalchemy import select, update
 
 from screening.database.engine import Database
 from screening.database.states import WorkState
-from screening.database.tables import Job, Rendition, Scan
+from screening.database.tables import Container, Job, Receipt, Rendition, Scan
 from screening.ledger.lease import SET_ASIDE_CODE, Lease
 from screening.ledger.preparing import claim_renditions, record_rejected
 from screening.ledger.reviving import ORIGINAL_MISSING_CODE, ORIGINAL_MISSING_REASON
-from screening.runs.admission import StoredFile, admit_known, admit_scan, known_hashes
+from screening.ledger.unpacking import claim_container, record_container_rejected
+from screening.runs.admission import StoredFile, admit_container, admit_known, admit_scan, known_hashes
 from screening.runs.lifecycle import get_run
 from tests.integration.ledger.steps import NOW, add_run, claim, prepare_all, record, scan_hash, scan_id, states
 
@@ -115,3 +116,34 @@ def test_a_screened_scan_that_lost_its_pictures_has_them_made_again_and_is_not_s
     with ledger.read() as session:
         assert session.scalars(select(Rendition.state)).one() == WorkState.WAITING
         assert session.scalars(select(Scan.original_removed_at)).one() is None
+
+
+@pytest.mark.parametrize(
+    ("code", "taken_up"), [(ORIGINAL_MISSING_CODE, True), (SET_ASIDE_CODE, True), ("damaged", False)]
+)
+def test_a_container_that_is_sent_again_is_unpacked_where_that_may_help(
+    ledger: Database, code: str, taken_up: bool
+) -> None:
+    run = add_run(ledger, 0, submit=False)
+
+    def send_container(name: str) -> str:
+        with ledger.write() as session:
+            file = StoredFile(name, scan_hash(7), 10, "application/zip")
+            return admit_container(session, NOW, get_run(session, run), file).status
+
+    assert send_container("a.zip") == "accepted"
+    assert send_container("a.zip") == "duplicate"
+    with ledger.write() as session:
+        lease = Lease.new(NOW, 30)
+        claimed = claim_container(session, lease, NOW)
+        assert claimed is not None
+        assert record_container_rejected(session, lease, NOW, claimed.container_id, code, "Send it again.")
+    assert send_container("a.zip") == ("accepted" if taken_up else "duplicate")
+    with ledger.read() as session:
+        container = session.scalars(select(Container)).one()
+        receipt = session.scalars(select(Receipt)).one()
+    if taken_up:
+        assert (container.state, container.attempts, container.problem_code) == (WorkState.WAITING, 0, None)
+        assert (receipt.status, receipt.code, receipt.reason) == ("accepted", "container", None)
+    else:
+        assert (container.state, receipt.status, receipt.code) == (WorkState.REJECTED, "rejected", code)
