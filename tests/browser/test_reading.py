@@ -4,30 +4,28 @@ from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
-from sqlalchemy import select
+from playwright.sync_api import Browser, expect
 
 from screening import checkpoints
 from screening.accounts import add_user, issue_sign_in_link
 from screening.clock import utc_now
-from screening.database.review_tables import Hold, Review
 from tests.browser.conftest import Live, Watched, watch
-from tests.installation import phantom_png
+from tests.browser.reading import (
+    holder,
+    open_at,
+    open_list,
+    open_scan,
+    reviews,
+    scan_id,
+    screened,
+    wait_for_scan,
+    wait_seen,
+)
 
 SCANS = 13
 FETCHED = """
 (scan) => performance.getEntriesByType("resource").some(({ name }) => name.endsWith(`${scan}/display.jpg`))
 """
-
-
-def screened(live: Live, name: str, seeds: range) -> int:
-    """A run of phantoms of these seeds that is screened."""
-    run = live.installation.open_run(name)
-    for seed in seeds:
-        live.installation.upload(run, f"hand_{seed}.png", phantom_png(seed))
-    live.installation.submit(run)
-    live.installation.wait_complete(run)
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -52,55 +50,10 @@ def second(live: Live, chromium: Browser) -> Iterator[Watched]:
     assert watched.complaints == []
 
 
-def open_list(page: Page, worklist: str) -> list[str]:
-    """Go to the worklist: the addresses of its scans."""
-    page.goto(worklist)
-    found = page.locator("#work a.open").evaluate_all("links => links.map((link) => link.href)")
-    assert len(found) == SCANS
-    return list(found)
-
-
-def open_scan(page: Page, worklist: str, index: int) -> list[str]:
-    """Open a scan from the worklist, wait until it is held, and give the addresses of all."""
-    scans = open_list(page, worklist)
-    with page.expect_response(lambda answer: answer.url.endswith("/hold") and answer.request.method == "PUT"):
-        page.locator("#work a.open").nth(index).click()
-    return scans
-
-
-def open_at(page: Page, scan: str) -> None:
-    with page.expect_response(lambda answer: answer.url.endswith("/hold") and answer.request.method == "PUT"):
-        page.goto(scan)
-
-
-def wait_for_scan(page: Page, scan: str) -> None:
-    """Going back changes the address first and the scan a moment later; keys pressed in between do nothing."""
-    page.wait_for_url(scan)
-    expect(page.locator("#viewer")).to_have_attribute("data-scan", scan_id(scan))
-
-
-def scan_id(address: str) -> str:
-    return address.split("?")[0].rsplit("/", 1)[1]
-
-
-def reviews(live: Live, scan: str) -> list[tuple[str, str | None]]:
-    """(verdict, comment) of the reviews of a scan, given by its address, that were not withdrawn."""
-    with live.installation.system.database.read() as session:
-        rows = session.scalars(
-            select(Review).where(Review.scan_id == scan_id(scan), Review.withdrawn_at.is_(None)).order_by(Review.id)
-        )
-        return [(row.verdict, row.comment) for row in rows]
-
-
-def holder(live: Live, scan: str) -> str | None:
-    with live.installation.system.database.read() as session:
-        held = session.get(Hold, scan_id(scan))
-        return held.reader if held else None
-
-
 def test_ten_scans_are_read_by_keyboard_alone(live: Live, watched: Watched, worklist: str) -> None:
     page = watched.page
     scans = open_list(page, worklist)
+    assert len(scans) == SCANS
     for _ in range(80):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.matches('#work a.open')"):
@@ -231,6 +184,7 @@ def test_another_reader_sees_the_hold_and_reads_all_the_same(
     expect(other.locator("#held")).to_be_hidden()
     expect(other.locator("#reviews")).to_contain_text("1 other review is shown after your own verdict")
     expect(other.locator("#reviews")).not_to_contain_text(live.person.name)
+    wait_seen(other)
     other.keyboard.press("u")
     other.wait_for_url(scans[11])
     other.keyboard.press("k")

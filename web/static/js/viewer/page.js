@@ -6,7 +6,8 @@ import { hold } from "./hold.js";
 import { onKeys } from "./keys.js";
 import { mountPicture } from "./mount.js";
 import { decide, withdraw } from "./server.js";
-import { say, undoable } from "./said.js";
+import { say, undoable, undone } from "./said.js";
+import { seen } from "./seen.js";
 import { nextStep, stepTo } from "./steps.js";
 
 const help = document.getElementById("help");
@@ -16,6 +17,7 @@ let scan;
 let at;
 let shown;
 let leave;
+let unseen;
 let busy = false;
 
 function mount() {
@@ -23,10 +25,17 @@ function mount() {
   scan = root.dataset.scan;
   at = location.pathname + location.search;
   shown = mountPicture(root);
+  unseen = seen(root);
   leave = hold(scan, Number(root.dataset.renewS), root.querySelector("#held"));
-  root.querySelector("#verdicts").addEventListener("submit", (event) => {
+  const form = root.querySelector("#verdicts");
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (event.submitter) judge(event.submitter.value);
+  });
+  form.addEventListener("click", (event) => {
+    if (event.detail < 2 || !event.target.closest("button")) return;
+    event.preventDefault();
+    refuse("A double click counts once.");
   });
   root.querySelector("#comment").addEventListener("keydown", (event) => {
     if (event.key !== "Escape" && (event.key !== "Enter" || event.shiftKey)) return;
@@ -104,14 +113,21 @@ function previous() {
   else if (href) go(href);
 }
 
+// Says so behind the verdict that can still be undone, so that the line tells what its button is for.
+function refuse(why) {
+  if (busy) return;
+  const { name } = document.getElementById("viewer").dataset;
+  say([undoable()?.words, why, `Nothing was recorded for ${name}.`].filter(Boolean).join(" "));
+}
+
 async function judge(verdict) {
   if (busy) return;
+  const why = unseen();
+  if (why) return refuse(why);
   const root = document.getElementById("viewer");
-  const original = root.querySelector(".original");
-  if (original && !original.complete) return say("The picture is not here yet. Nothing was recorded.");
   const form = root.querySelector("#verdicts");
   const word = form.querySelector(`[value="${verdict}"]`).firstChild.textContent.trim();
-  const name = root.dataset.name;
+  const words = `${word}: ${root.dataset.name}.`;
   busy = true;
   let review;
   try {
@@ -122,21 +138,25 @@ async function judge(verdict) {
   } finally {
     busy = false;
   }
-  say(`${word}: ${name}.`, { scan, review: review.id, href: at });
+  say(words, { scan, review: review.id, href: at, words });
   if (await next()) return;
   await go(at, { push: false });
-  say(`${word}: ${name}. Nothing follows in this list.`);
+  say(`${words} Nothing follows in this list.`);
 }
 
 async function undo() {
   const last = undoable();
   if (!last || busy) return;
+  busy = true;
   try {
     await withdraw(last.scan, last.review);
   } catch (error) {
     return say(error.message);
+  } finally {
+    busy = false;
   }
-  say("Withdrawn.", null);
+  undone(last);
+  say("Withdrawn.");
   await go(last.href, { push: last.href !== at });
 }
 

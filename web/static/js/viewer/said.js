@@ -1,25 +1,29 @@
-// What the viewer says: one line at the foot of the picture, read out too, with ten seconds to undo a verdict.
+// What the viewer says: one line at the foot of the picture, read out too, with ten seconds to undo verdicts.
 
 const UNDO_FOR_MS = 10_000;
 const line = document.getElementById("said");
 const words = document.getElementById("said-words");
 const button = document.getElementById("undo");
-let last = null;
+let verdicts = [];
 let timer;
 
-// Without `undo` the last verdict can still be undone, for ten seconds from now; null ends that.
-export function say(text, undo = last) {
+// With a verdict, { scan, review, href, words }, that can be undone from now on. Those before it can be undone after it,
+// all until nothing was said for ten seconds.
+export function say(text, verdict) {
   clearTimeout(timer);
+  if (verdict) verdicts.push(verdict);
   words.textContent = text;
-  last = undo;
-  button.hidden = !undo;
+  button.hidden = !verdicts.length;
   line.classList.add("shown");
   timer = setTimeout(() => {
     line.classList.remove("shown");
     button.hidden = true;
-    last = null;
+    verdicts = [];
   }, UNDO_FOR_MS);
 }
 
-// The last verdict, { scan, review, href }, while it can be undone.
-export const undoable = () => last;
+// The latest verdict that can be undone.
+export const undoable = () => verdicts.at(-1);
+
+// It was undone: the one before is the latest.
+export const undone = (verdict) => (verdicts = verdicts.filter((other) => other !== verdict));
