@@ -51,7 +51,7 @@ class StudyView:
     view: str | None
     laterality: str | None
     probability: float | None
-    """By the active checkpoint; None where it has not screened the scan."""
+    """None where the checkpoint has not screened the scan."""
     band: Band | None
 
 
@@ -108,11 +108,10 @@ def predictions_of(session: Session, scan_id: str) -> list[ScanPrediction]:
     return predictions
 
 
-def study_of(session: Session, scan: Scan, limit: int = MOST_VIEWS) -> list[StudyView]:
-    """The other scans of this scan's study in the order of arrival, with what the active checkpoint said of them."""
+def study_of(session: Session, scan: Scan, checkpoint: str | None, limit: int = MOST_VIEWS) -> list[StudyView]:
+    """The other scans of this scan's study in the order of arrival, with what this checkpoint said of them."""
     if scan.study is None:
         return []
-    checkpoint = session.scalar(select(Checkpoint.id).where(Checkpoint.active))
     point = operating_point(session, checkpoint) if checkpoint else None
     rows = session.execute(
         select(Scan.id, Scan.file_name, Scan.body_part, Scan.view, Scan.laterality, Prediction.probability)

@@ -41,8 +41,9 @@ def record(
 ) -> Review:
     """Add what this reader decided. A second verdict of the same reader takes the place of the first.
 
-    `checkpoint_id` names the checkpoint whose result the reader was shown; without it, the one that the viewer shows
-    first. Its probability and the threshold in force are kept with the verdict. Raises NotFound, Refused.
+    `checkpoint_id` names the checkpoint whose result the reader was shown, and is empty where none was; without it, the
+    active one, or else the latest. Its probability and the threshold in force are kept with the verdict. Raises
+    NotFound, Refused.
     """
     if verdict not in VERDICTS:
         raise Refused("unknown_verdict", f"There is no verdict {verdict[:40]!r}. Choose one of {', '.join(VERDICTS)}.")
@@ -71,6 +72,8 @@ def record(
 def _shown(predictions: Sequence[ScanPrediction], checkpoint_id: str | None) -> ScanPrediction | None:
     if checkpoint_id is None:
         return predictions[0] if predictions else None
+    if not checkpoint_id:
+        return None
     for prediction in predictions:
         if prediction.checkpoint == checkpoint_id:
             return prediction

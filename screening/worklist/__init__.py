@@ -12,6 +12,7 @@ from screening.worklist.filters import Filters
 from screening.worklist.items import WorklistItem
 from screening.worklist.neighbours import Neighbours, neighbours
 from screening.worklist.pages import LARGEST_PAGE, WorklistPage, whole_worklist, worklist_page
+from screening.worklist.standing import Standing, standing
 
 __all__ = [
     "COUNTED_UP_TO",
@@ -19,10 +20,12 @@ __all__ = [
     "BandCounts",
     "Filters",
     "Neighbours",
+    "Standing",
     "WorklistItem",
     "WorklistPage",
     "band_counts",
     "neighbours",
+    "standing",
     "whole_worklist",
     "worklist_page",
 ]

@@ -48,13 +48,18 @@ class Listed:
 def listed(session: Session, filters: Filters) -> Listed:
     """Raises NotFound for an unknown run, Conflict where no checkpoint is active."""
     _plan_for_these_values(session)
-    checkpoint = active(session).id if filters.run is None else get_run(session, filters.run).checkpoint_id
+    checkpoint = checkpoint_of(session, filters)
     point = operating_point(session, checkpoint)
     few = filters.of_scans and _are_few(session, filters)
     first, then = _must_look_part(checkpoint, filters, few), _ranked_parts(checkpoint, filters, point, few)
     if filters.band == "must_look":
         return Listed(checkpoint, filters, point, ((first,),), few)
     return Listed(checkpoint, filters, point, (then,) if filters.band else ((first,), then), few)
+
+
+def checkpoint_of(session: Session, filters: Filters) -> str:
+    """Whose results the list shows: the run's checkpoint, or else the active one. Raises as `listed` does."""
+    return active(session).id if filters.run is None else get_run(session, filters.run).checkpoint_id
 
 
 def _are_few(session: Session, filters: Filters) -> bool:
@@ -133,6 +138,12 @@ def speaking_job(checkpoint: str, scan_id: Any) -> Any:
     own = case((run.checkpoint_id == checkpoint, 1), else_=0)
     latest = select(job.id).join(run, run.id == job.run_id).where(job.scan_id == scan_id)
     return latest.order_by(own.desc(), job.id.desc()).limit(1).scalar_subquery()
+
+
+def must_look_job(checkpoint: str, run: int | None, scan_id: str) -> Any:
+    """The job under which this scan must be looked at, if it must: of the run, or the one that speaks over all runs."""
+    found = must_look(checkpoint, Filters(run=run)).where(Job.scan_id == scan_id)
+    return found.with_only_columns(Job.id).order_by(Job.id.desc()).limit(1).scalar_subquery()
 
 
 def _speaks(checkpoint: str) -> ColumnElement[bool]:

@@ -26,7 +26,10 @@ class NewReview(Lenient):
     checkpoint = fields.String(
         load_default=None,
         allow_none=True,
-        metadata={"description": "Whose result the reader was shown. Default: the active one, or else the latest."},
+        metadata={
+            "description": "Whose result the reader was shown; empty where none was. Default: the active one, or else "
+            "the latest."
+        },
     )
 
 

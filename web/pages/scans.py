@@ -8,7 +8,7 @@ from screening import checkpoints, scans
 from screening.database.states import WorkState
 from screening.errors import Conflict
 from screening.reviews import holds, verdicts
-from screening.worklist import Filters, neighbours
+from screening.worklist import Filters, neighbours, standing
 from web import current
 from web.access import needs_role
 from web.api.reviews import decide, take_back
@@ -34,11 +34,11 @@ def scan(scan_id: str) -> str:
     with system.database.read() as session:
         found = scans.get_scan(session, scan_id)
         name = scans.name_of(session, found, wanted.run)
-        predictions = scans.predictions_of(session, scan_id)
+        stands = standing(session, wanted, scan_id)
         renditions = scans.renditions_of(session, scan_id)
         jobs = scans.jobs_of(session, scan_id, 20)
-        views = scans.study_of(session, found)
-        main = predictions[0] if predictions else None
+        views = scans.study_of(session, found, stands.checkpoint)
+        main = stands.shown
         point = checkpoints.operating_point_facts(session, main.checkpoint) if main else None
         reviews, kept_back = verdicts.seen_by(verdicts.reviews_of(session, scan_id), reader)
         held = holds.holder(session, now, scan_id)
@@ -47,11 +47,11 @@ def scan(scan_id: str) -> str:
         "scan.html",
         scan=found,
         name=name,
-        predictions=predictions,
         main=main,
+        others_said=stands.others,
         meaning=band_meaning(main.band, point) if main and point else None,
         shown=next((r for r in renditions if r.state == WorkState.READY), None),
-        problem=next((job.problem for job in jobs if job.problem), None),
+        problem=stands.problem,
         jobs=jobs,
         views=views,
         own=own,

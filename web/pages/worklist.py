@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, render_template, request, url_for
 
-from screening.checkpoints import operating_point_facts
+from screening.checkpoints import get, operating_point_facts
 from screening.errors import Conflict
 from screening.runs.lifecycle import get_run, run_names, runs_to_offer
 from screening.worklist import Filters, worklist_page
@@ -37,6 +37,7 @@ def worklist() -> str:
         return render_template(
             "worklist.html",
             page=page,
+            checkpoint=get(session, page.checkpoint),
             counts=counts,
             to_read=to_read,
             most=counted_up_to(filters),

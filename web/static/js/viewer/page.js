@@ -132,7 +132,7 @@ async function judge(verdict) {
   let review;
   try {
     const comment = form.elements.comment.value;
-    review = await decide(scan, { verdict, comment, checkpoint: form.elements.checkpoint?.value ?? null });
+    review = await decide(scan, { verdict, comment, checkpoint: form.elements.checkpoint.value });
   } catch (error) {
     return say(error.message);
   } finally {
