@@ -10,7 +10,7 @@ from screening.database.tables import Job, Prediction
 from screening.reviews.holds import holders
 from screening.worklist.filters import Filters
 from screening.worklist.parts import Key, Row, around
-from screening.worklist.sections import NOT_SCREENED, Listed, listed, sample_rank, speaking_job
+from screening.worklist.sections import Listed, listed, must_look_job, sample_rank
 
 AHEAD = 2
 _LOOKED_AT = 20
@@ -70,5 +70,4 @@ def _job_of(session: Session, found: Listed, scan: str) -> int | None:
     if found.filters.run is not None:
         in_run = select(Job.id).where(Job.scan_id == scan, Job.run_id == found.filters.run)
         return session.scalar(in_run.order_by(Job.id.desc()).limit(1))
-    speaks = select(Job.id).where(Job.id == speaking_job(found.checkpoint, scan), Job.state.in_(NOT_SCREENED))
-    return session.scalar(speaks)
+    return session.scalar(select(must_look_job(found.checkpoint, None, scan)))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from screening.checkpoints import active, operating_point
 from screening.database.states import JobState
-from screening.database.tables import Job, OperatingPointChange, Prediction, Run, Scan
+from screening.database.tables import Checkpoint, Job, OperatingPointChange, Prediction, Run, Scan
 from screening.reviews.sampling import sample_bound
 from screening.runs.lifecycle import get_run
 from screening.worklist.filters import (
@@ -129,10 +129,8 @@ def in_band(band: str | None, point: OperatingPointChange) -> list[ColumnElement
 
 
 def speaking_job(checkpoint: str, scan_id: Any) -> Any:
-    """Over all runs a scan is listed once, under the latest job that it has: of this checkpoint's runs, if in any.
-
-    Jobs for another checkpoint, which is only tried on the archive, must neither hide what could not be screened nor
-    speak of it. One look at the jobs of one scan, whatever else is in the table.
+    """Over all runs a screened scan is listed once, under the latest job that it has: of this checkpoint's runs, if in
+    any. One look at the jobs of one scan, whatever else is in the table.
     """
     job, run = aliased(Job), aliased(Run)
     own = case((run.checkpoint_id == checkpoint, 1), else_=0)
@@ -147,11 +145,25 @@ def must_look_job(checkpoint: str, run: int | None, scan_id: str) -> Any:
 
 
 def _speaks(checkpoint: str) -> ColumnElement[bool]:
-    """Whether this job is the one that speaks for its scan: no other one goes before it."""
+    """Whether this job without a result is the one that speaks for its scan: no other one goes before it.
+
+    Only what ended without a result competes: a scan that is sent again is no less unscreened while that waits, is
+    paused or was cancelled. Jobs of this checkpoint go before those of checkpoints that were in use before it, and the
+    latest before earlier ones. A checkpoint that was never in use is only tried: where any other one was given the
+    scan, what became of the trial is not told.
+    """
     other = Job.__table__.alias("other")
-    runs = select(Run.id).where(Run.checkpoint_id == checkpoint)
-    own, others = Job.run_id.in_(runs), other.c.run_id.in_(runs)
-    goes_before = or_(and_(others, ~own), and_(other.c.id > Job.id, or_(others, ~own)))
+    used = select(Checkpoint.id).where(or_(Checkpoint.active, Checkpoint.activated_at.is_not(None)))
+    runs_of = {2: Run.checkpoint_id == checkpoint, 1: Run.checkpoint_id.in_(used)}
+
+    def rank(run_id: Any) -> Any:
+        return case(*((run_id.in_(select(Run.id).where(runs)), rank) for rank, runs in runs_of.items()), else_=0)
+
+    mine, others, ended = rank(Job.run_id), rank(other.c.run_id), other.c.state.in_(NOT_SCREENED)
+    goes_before = or_(
+        and_(others > mine, or_(ended, mine == 0)),
+        and_(others == mine, other.c.id > Job.id, ended),
+    )
     return lacks(select(other.c.id).where(other.c.scan_id == Job.scan_id, goes_before))
 
 
