@@ -1,6 +1,7 @@
 """From one scan to the next through a filtered list, whether or not the scan itself still stands in it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -8,8 +9,10 @@ from sqlalchemy.orm import Session
 
 from screening.database.tables import Job, Prediction
 from screening.reviews.holds import holders
+from screening.reviews.sampling import in_sample
+from screening.reviews.verdicts import decided_by
 from screening.worklist.filters import Filters
-from screening.worklist.parts import Key, Row, around
+from screening.worklist.parts import Key, Row, around, forward
 from screening.worklist.sections import Listed, listed, must_look_job, sample_rank
 
 AHEAD = 2
@@ -26,24 +29,42 @@ class Neighbours:
     following: tuple[str, ...]
 
 
-def neighbours(session: Session, filters: Filters, scan: str, now: datetime) -> Neighbours:
+def neighbours(session: Session, filters: Filters, scan: str, now: datetime, place: str | None = None) -> Neighbours:
     """What stands before and behind this scan. In the reading queue, scans that another reader holds are passed over.
 
     A scan keeps its place by its key, so the way goes on from a scan that was just reviewed and so left the queue.
-    Nothing is found for a scan that has neither a result nor a reason why there is none. Raises as worklist_page does.
+    `place` is the scan of the list from which the reader looked aside at this one, another view of its study: the way
+    goes on there, and back to it first while this reader has not decided about it. From a scan that stands nowhere in
+    the list the way leads to the first one that is unread. Raises as worklist_page does.
     """
     found = listed(session, filters)
-    here = _place_of(session, found, scan)
+    aside = place is not None and place != scan
+    start = place if place is not None and aside else scan
+    here = _place_of(session, found, start)
     if here is None:
-        return Neighbours(None, ())
+        return Neighbours(None, _first_unread(session, filters, scan, now))
     before, behind = around(session, found.sections, here, _LOOKED_AT, _LOOKED_AT)
-    passed = {scan}
-    if filters.to_read:
-        held = holders(session, now, {row.scan for row in (*before, *behind)})
-        passed |= {held_scan for held_scan, hold in held.items() if hold.reader != filters.reader}
+    passed = {scan, start} | _held(session, filters, (*before, *behind), now)
     earlier = [row.scan for row in before if row.scan not in passed]
-    later = list(dict.fromkeys(row.scan for row in behind if row.scan not in passed))
-    return Neighbours(earlier[0] if earlier else None, tuple(later[:AHEAD]))
+    later = [row.scan for row in behind if row.scan not in passed]
+    if aside and not decided_by(session, filters.reader, {start}):
+        later = [start, *later]
+    return Neighbours(earlier[0] if earlier else None, tuple(dict.fromkeys(later))[:AHEAD])
+
+
+def _first_unread(session: Session, filters: Filters, scan: str, now: datetime) -> tuple[str, ...]:
+    unread = filters if filters.to_read or filters.reviewed else replace(filters, reviewed="unreviewed")
+    rows, _ = forward(session, listed(session, unread).sections, _LOOKED_AT, None)
+    passed = {scan} | _held(session, filters, rows, now)
+    return tuple(dict.fromkeys(row.scan for row in rows if row.scan not in passed))[:AHEAD]
+
+
+def _held(session: Session, filters: Filters, rows: Iterable[Row], now: datetime) -> set[str]:
+    """In the reading queue, the scans among these that others hold."""
+    if not filters.to_read:
+        return set()
+    held = holders(session, now, {row.scan for row in rows})
+    return {scan for scan, hold in held.items() if hold.reader != filters.reader}
 
 
 def _place_of(session: Session, found: Listed, scan: str) -> Row | None:
@@ -60,6 +81,8 @@ def _place_of(session: Session, found: Listed, scan: str) -> Row | None:
         return None
     of_job: Key = () if filters.run is None else (job,)
     if filters.to_read and probability < found.point.threshold:
+        if not in_sample(scan, filters.sample_rate):
+            return None
         rank = sample_rank(scan, filters.sample_rate, found.point.threshold)
         return Row(last, 1, (scan, *of_job), rank, scan, job, probability)
     return Row(last, 0, (probability, scan, *of_job), probability, scan, job, probability)

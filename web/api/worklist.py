@@ -67,10 +67,10 @@ def worklist(query: dict[str, Any]) -> Any:
 @blueprint.alt_response(409, schema=Problem, description=NO_CHECKPOINT)
 def get_neighbours(query: dict[str, Any]) -> Any:
     """What stands before and behind a scan under the filters; in the reading queue, scans that others hold are passed
-    over."""
+    over. From a scan that is not in the list, the first that is unread follows."""
     system = current.system()
     with system.database.read() as session:
-        return neighbours(session, _filters(query), query["scan"], system.clock())
+        return neighbours(session, _filters(query), query["scan"], system.clock(), query["place"])
 
 
 @blueprint.get("/worklist.csv")

@@ -43,6 +43,13 @@ class WorklistQuery(ExportQuery):
 
 class NeighboursQuery(ExportQuery):
     scan = fields.String(required=True)
+    place = fields.String(
+        load_default=None,
+        metadata={
+            "description": "The scan of the list from which the reader looked aside at this one: the way goes on "
+            "there, and back to it first while the reader has not decided about it."
+        },
+    )
 
 
 class NeighboursDocument(Schema):

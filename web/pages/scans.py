@@ -1,5 +1,6 @@
 """The viewer: one scan on black, what the networks said of it, where it came from, and the reader's verdict."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
@@ -30,7 +31,7 @@ RENEWALS_PER_HOLD = 3
 @blueprint.get("/<string:scan_id>")
 def scan(scan_id: str) -> str:
     system, reader = current.system(), current.identity().name
-    now, wanted = system.clock(), filters_of(request.args)
+    now, wanted, place = system.clock(), filters_of(request.args), request.args.get("place") or None
     with system.database.read() as session:
         found = scans.get_scan(session, scan_id)
         name = scans.name_of(session, found, wanted.run)
@@ -65,7 +66,8 @@ def scan(scan_id: str) -> str:
         queue=wanted.to_read,
         # Before the reader has decided, so that the sample measures what readers see and not what they were told.
         folded=wanted.to_read and own is None,
-        steps=_steps(scan_id, wanted),
+        steps=_steps(scan_id, wanted, place),
+        view_link=_view_links(scan_id, wanted, place),
     )
 
 
@@ -96,14 +98,28 @@ def _back(scan_id: str) -> Response:
     return redirect(url_for("scan-pages.scan", scan_id=scan_id) + _filters())  # type: ignore[return-value]
 
 
-def _steps(scan_id: str, filters: Filters) -> dict[str, str]:
-    """Addresses of the scans around this one in the worklist, under these filters, and of the list."""
+def _view_links(scan_id: str, filters: Filters, place: str | None) -> Callable[[str], str]:
+    """A function that gives the address of another view of the study: the reader's place in the list goes with it."""
+    place = place or scan_id
+
+    def link(view: str) -> str:
+        query: dict[str, Any] = dict(filters.query())
+        if view != place:
+            query["place"] = place
+        return url_for("scan-pages.scan", scan_id=view, **query)
+
+    return link
+
+
+def _steps(scan_id: str, filters: Filters, place: str | None) -> dict[str, str]:
+    """Addresses of the scans around this one, or around its place, in the worklist under these filters, and of the
+    list."""
     system = current.system()
     query: dict[str, Any] = dict(filters.query())
     steps = {"back": url_for("worklist-pages.worklist", **query)}
     with system.database.read() as session:
         try:
-            found = neighbours(session, filters, scan_id, system.clock())
+            found = neighbours(session, filters, scan_id, system.clock(), place)
         except Conflict:
             return steps
     scans_around = dict(zip(("next", "after"), found.following, strict=False))
