@@ -34,14 +34,14 @@ def worklist_page(
     """One page of the list of a run, or of everything the active checkpoint screened. With `now`, holds are told.
 
     Raises Refused for a cursor that was not made here, NotFound for an unknown run, Conflict where no checkpoint is
-    active.
+    active, or another one than when the cursor was made.
     """
     found = listed(session, filters or Filters())
-    place = decode_place(cursor, found.sections) if cursor else None
+    place = decode_place(cursor, found.sections, found.checkpoint) if cursor else None
     rows, following = forward(session, found.sections, max(1, min(limit, LARGEST_PAGE)), place)
     return WorklistPage(
         describe(session, found, rows, now),
-        following.encode() if following else None,
+        following.encode(found.checkpoint) if following else None,
         found.checkpoint,
         found.point.threshold,
         found.point.likely_threshold,
@@ -49,11 +49,11 @@ def worklist_page(
 
 
 def whole_worklist(session: Session, filters: Filters | None = None) -> Iterator[WorklistItem]:
-    """Every item, page by page, for exports."""
-    cursor: str | None = None
+    """Every item, page by page, for exports: of one checkpoint and under one pair of thresholds from first to last,
+    whatever is put in use meanwhile. Raises as worklist_page does."""
+    found, place = listed(session, filters or Filters()), None
     while True:
-        page = worklist_page(session, filters, LARGEST_PAGE, cursor)
-        yield from page.items
-        cursor = page.next
-        if cursor is None:
+        rows, place = forward(session, found.sections, LARGEST_PAGE, place)
+        yield from describe(session, found, rows, None)
+        if place is None:
             return

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from screening.cursors import decode_cursor, encode_cursor
 from screening.database.base import LARGEST_ID
+from screening.errors import Conflict
 
 Key = tuple[Any, ...]
 
@@ -73,20 +74,29 @@ class Place:
     section: int
     keys: tuple[Key | None, ...]
 
-    def encode(self) -> str:
-        return encode_cursor(self.section, *self.keys)
+    def encode(self, checkpoint: str) -> str:
+        """A cursor of the list of this checkpoint."""
+        return encode_cursor(checkpoint, self.section, *self.keys)
 
 
-def decode_place(cursor: str, sections: Sequence[Section]) -> Place:
-    """Raises Refused for a cursor that was not made for such a list."""
+def decode_place(cursor: str, sections: Sequence[Section], checkpoint: str) -> Place:
+    """Raises Refused for a cursor that was not made for such a list, Conflict for one of another checkpoint's list: its
+    pages do not join this one's, so that scans would come twice or never."""
 
-    def read(section: Any, *keys: Any) -> Place:
-        if not isinstance(section, int) or not 0 <= section < len(sections):
+    def read(of: Any, section: Any, *keys: Any) -> tuple[str, Place]:
+        if not isinstance(of, str) or not isinstance(section, int) or not 0 <= section < len(sections):
             raise ValueError("the list has no such section")
         parts = sections[section]
-        return Place(section, tuple(_key(part, key) for part, key in zip(parts, keys, strict=True)))
+        return of, Place(section, tuple(_key(part, key) for part, key in zip(parts, keys, strict=True)))
 
-    return decode_cursor(cursor, read)
+    of, place = decode_cursor(cursor, read)
+    if of != checkpoint:
+        raise Conflict(
+            "other_checkpoint",
+            "Another checkpoint was put in use since this list was begun, and it ranks the scans otherwise. Start "
+            "again at the first page.",
+        )
+    return place
 
 
 def forward(

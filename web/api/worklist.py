@@ -43,7 +43,9 @@ COLUMNS = (
 @blueprint.response(200, Worklist)
 @blueprint.alt_response(400, schema=Problem, description="The cursor or a filter is not understood.")
 @blueprint.alt_response(404, schema=Problem)
-@blueprint.alt_response(409, schema=Problem, description=NO_CHECKPOINT)
+@blueprint.alt_response(
+    409, schema=Problem, description=f"{NO_CHECKPOINT} Or another is than when the cursor was made."
+)
 def worklist(query: dict[str, Any]) -> Any:
     """What could not be screened first, then by falling probability. Follow `next` until it is null."""
     system = current.system()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy.orm import Session
 
+from screening import checkpoints
 from screening.bands import BandFilter
 from screening.database.engine import Database
 from screening.database.tables import OperatingPointChange, Prediction
@@ -140,6 +141,51 @@ def test_a_scan_that_could_be_screened_later_is_not_must_look_any_more(screened:
         )
     with screened.read() as session:
         assert band_counts(session).must_look == 4
+
+
+def activate_another(session: Session) -> None:
+    """Another checkpoint, which says the contrary, is put in use, and the one that was gets other thresholds."""
+    add_checkpoint(session, "two", active=False)
+    for number in range(30):
+        session.add(
+            Prediction(
+                scan_id=scan_id(number), checkpoint_id="two", probability=1 - (number % 7) / 7, activation_map=b"m",
+                engine="test", worker="test", created_at=NOW,
+            )
+        )  # fmt: skip
+    session.add(
+        OperatingPointChange(
+            checkpoint_id="one", name="s95", threshold=0.1, likely_threshold=0.2, reason="r", set_by="t", set_at=NOW
+        )
+    )
+    session.flush()
+    checkpoints.activate(session, NOW, "two", "test")
+
+
+def test_a_list_that_was_begun_under_another_checkpoint_is_refused_and_that_of_a_run_goes_on(
+    screened: Database,
+) -> None:
+    with screened.write() as session:
+        begun = worklist_page(session, limit=10).next
+        of_run = worklist_page(session, Filters(run=1), limit=10).next
+        activate_another(session)
+    with screened.read() as session:
+        with pytest.raises(Conflict, match="Start again at the first page"):
+            worklist_page(session, limit=10, cursor=begun)
+        assert len(worklist_page(session, Filters(run=1), limit=10, cursor=of_run).items) == 10
+
+
+def test_an_export_is_of_one_checkpoint_and_its_thresholds_from_first_to_last(
+    screened: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screening.worklist.pages.LARGEST_PAGE", 8)
+    with screened.write() as session:
+        before = list(whole_worklist(session))
+        export = whole_worklist(session)
+        first = [next(export) for _ in range(10)]
+        activate_another(session)
+        assert first + list(export) == before
+        assert list(whole_worklist(session)) != before
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "", "W10", "bnVsbA", "WzEsMl0", "W1tb" * 5000])
