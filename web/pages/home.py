@@ -13,15 +13,18 @@ from screening.rescreening.schedules import all_schedules
 from screening.runs.lifecycle import list_runs, runs_in_state
 from screening.runs.progress import progress_of
 from screening.system import System
-from screening.worklist import band_counts, worklist_page
+from screening.worklist import Filters, band_counts, worklist_page
+from screening.worklist.counts import counted_up_to
 from web import current
 from web.api.schedules import windows
+from web.filters import filters_of
 from web.watching import drift_warnings
 
 blueprint = Blueprint("home", __name__)
 
 RUNS_SHOWN = 6
 FIRST_SHOWN = 6
+UNREAD = Filters(reviewed="unreviewed")
 TONIGHT = timedelta(hours=24)
 NEEDED = {"prepare", "screen"}
 """Without these kinds of workers no run goes on."""
@@ -30,15 +33,15 @@ NEEDED = {"prepare", "screen"}
 @blueprint.get("/")
 def home() -> str:
     system = current.system()
-    now = system.clock()
+    now, queue = system.clock(), filters_of({"view": "to_read"})
     with system.database.read() as session:
         live = runs_in_state(session, (RunState.OPEN, RunState.RUNNING, RunState.PAUSED), RUNS_SHOWN)
         progress = {run.id: progress_of(session, now, run) for run in live}
         try:
-            counts = band_counts(session)
-            first = worklist_page(session, limit=FIRST_SHOWN).items
+            counts, unread = band_counts(session), band_counts(session, UNREAD)
+            first = worklist_page(session, queue, FIRST_SHOWN).items
         except Conflict:
-            counts, first = None, []
+            counts, unread, first = None, None, []
         return render_template(
             "home.html",
             drift=drift_warnings(),
@@ -47,6 +50,8 @@ def home() -> str:
             progress=progress,
             recent=list_runs(session, RUNS_SHOWN),
             counts=counts,
+            unread=unread,
+            most_unread=counted_up_to(UNREAD),
             first=first,
             missing_workers=sorted(NEEDED - {worker.kind for worker in workers.alive(session, now)}),
         )

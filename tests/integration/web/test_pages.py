@@ -4,14 +4,14 @@ import html
 import re
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
-from screening.database.tables import Scan
+from screening.database.tables import Job, Prediction, Scan
 from screening.queue import QueueName
 from screening.workers import beat
 from tests.installation import phantom_png
 from tests.integration.web.conftest import Portal
-from tests.integration.web.screened import screen_everything
+from tests.integration.web.screened import screen_everything, screened_run
 from tests.integration.web.signing_in import sign_in
 
 HOSTILE = '\u202e<img src=x onerror=alert(1)>".png'
@@ -89,7 +89,8 @@ def test_the_bands_are_on_every_page_that_counts(portal: Portal) -> None:
     browser, _ = sign_in(portal, "reader")
     home = browser.get("/").text
     for band in ("must_look", "likely", "possible", "not_flagged"):
-        assert f'href="/worklist?band={band}"' in home
+        unread = "&amp;reviewed=unreviewed" if band == "must_look" else ""
+        assert f'href="/worklist?band={band}{unread}"' in home
         assert browser.get(f"/worklist?run={run}&band={band}").status_code == 200
     status = browser.get(f"/runs/{run}/status").text
     assert "flagged 1" in status
@@ -97,6 +98,32 @@ def test_the_bands_are_on_every_page_that_counts(portal: Portal) -> None:
     assert "Possible</span> 0" in status
     assert "high.png" in browser.get(f"/worklist?run={run}&band=flagged").text
     assert "high.png" not in browser.get(f"/worklist?run={run}&band=possible").text
+
+
+def test_home_shows_what_is_still_to_be_read(portal: Portal) -> None:
+    run = screened_run(portal, {"cut off.png": 0.5, "high.png": 0.9, "low.png": 0.1})
+    items = portal.api().get(f"/api/v1/worklist?run={run}").get_json()["items"]
+    scans = {item["file_name"]: item["scan"] for item in items}
+    with portal.system.database.write() as session:
+        of_scan = Job.scan_id == scans["cut off.png"]
+        session.execute(update(Job).where(of_scan).values(state="rejected", problem="Cut off at 41%."))
+        session.execute(delete(Prediction).where(Prediction.scan_id == scans["cut off.png"]))
+    browser, _ = sign_in(portal, "reader")
+
+    def told() -> tuple[list[str], str]:
+        """(the scans under "First to read", how many must be looked at)."""
+        page = browser.get("/").text
+        first = page[page.index("<h2>First to read</h2>") :].split("</section>")[0]
+        tile = re.search(r"Must look</span><strong>([^<]+)</strong>", page)
+        assert tile
+        assert "score" not in first, "as in the queue, what the network said is left out"
+        return re.findall(r'href="/scans/([0-9a-f]+)\?view=to_read"', first), tile[1]
+
+    assert told() == ([scans["cut off.png"], scans["high.png"]], "1")
+    for name, left in (("cut off.png", [scans["high.png"]]), ("high.png", [])):
+        portal.api("reader").post(f"/api/v1/scans/{scans[name]}/reviews", {"verdict": "unsure"})
+        assert told() == (left, "0")
+    assert "Nothing waits to be read." in browser.get("/").text
 
 
 def test_the_model_page_states_the_promise_and_only_for_a_measured_threshold(portal: Portal) -> None:
