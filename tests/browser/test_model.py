@@ -4,6 +4,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from screening import checkpoints
+from screening.clock import utc_now
 from tests.browser.conftest import Live, Watched
 from tests.browser.pages import STICKS_OUT
 from tests.browser.portal import screened
@@ -40,6 +42,33 @@ def test_the_slider_puts_another_threshold_in_force_with_a_reason(live: Live, wa
     page.fill("#reason", "the trial is over")
     page.get_by_role("button", name="Put in force").click()
     expect(page.get_by_role("status")).to_contain_text("in force now")
+
+
+def test_a_threshold_that_is_not_offered_is_told_and_nothing_is_chosen_for_it(live: Live, watched: Watched) -> None:
+    page, system = watched.page, live.installation.system
+
+    def put_in_force(threshold: float, likely: float) -> None:
+        with system.database.write() as session:
+            active = checkpoints.active(session).id
+            checkpoints.set_operating_point(session, utc_now(), active, threshold, likely, "a test", "tests")
+
+    with system.database.read() as session:
+        former = checkpoints.operating_point(session, checkpoints.active(session).id)
+    put_in_force(0.0123, former.likely_threshold)
+    page.goto(f"{live.url}/model")
+    expect(page.locator("#choice-other")).to_contain_text("0.013, is none of those offered here.")
+    expect(page.locator("#choice-words")).to_be_hidden()
+    slider, apply = page.locator("#choice-range"), page.get_by_role("button", name="Put in force")
+    assert slider.input_value() == slider.get_attribute("max"), "it stands at the lowest threshold, the nearest one"
+    assert page.locator("#threshold").input_value() == ""
+    expect(apply).to_be_disabled()
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#choice-words")).to_contain_text("Flag")
+    assert page.locator("#threshold").input_value() != ""
+    expect(apply).to_be_enabled()
+    # The other tests of this session go on with the threshold that they know.
+    put_in_force(former.threshold, former.likely_threshold)
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -24,6 +24,7 @@ def test_another_view_is_read_on_the_way_and_the_queue_goes_on_where_it_was(live
         assert len(ranked) == 6
         assert not in_sample(ranked[-1].scan_id, system.settings.review_sample_rate)
         # All but the last are flagged; the last is another view of the second one's study.
+        former = checkpoints.operating_point(session, active)
         checkpoints.set_operating_point(session, utc_now(), active, ranked[4].probability, 1.0, "a test", "tests")
         study = [ranked[1].scan_id, ranked[5].scan_id]
         session.execute(update(Scan).where(Scan.id.in_(study)).values(study="one visit"))
@@ -41,7 +42,11 @@ def test_another_view_is_read_on_the_way_and_the_queue_goes_on_where_it_was(live
     page.keyboard.press("f")
     wait_for_scan(page, scans[2])
     assert reviews(live, scans[1]) == [("fracture", None)]
-    # Opened once more from the first, after both are decided, the view leads on in the queue.
+    # Opened once more, after both are decided, the view leads on in the queue.
     open_at(page, view)
     page.keyboard.press("j")
     wait_for_scan(page, scans[2])
+    with system.database.write() as session:
+        # The other tests of this session go on with the thresholds that they know.
+        was = former.threshold, former.likely_threshold
+        checkpoints.set_operating_point(session, utc_now(), active, *was, "the test is over", "tests")
