@@ -12,6 +12,7 @@ FormName = Literal["auto", "fp32", "int8"]
 
 
 PREFIX = "SCREENING_"
+SHORTEST_SECRET_KEY = 32
 
 
 class SettingsError(Exception):
@@ -94,6 +95,8 @@ class Settings(BaseSettings):
             raise ValueError("SCREENING_QUOTA_MB must not be smaller than SCREENING_MAX_FILE_MB, or 0 for no quota")
         if self.slice_s > self.lease_s:
             raise ValueError("SCREENING_SLICE_S must not be longer than SCREENING_LEASE_S")
+        if problem := secret_key_problem(self.secret_key.get_secret_value()):
+            raise ValueError(f"SCREENING_SECRET_KEY {problem}")
         if not self.secret_key.get_secret_value() and not is_loopback(self.host):
             raise ValueError(
                 f"SCREENING_HOST={self.host} is open to other machines, but SCREENING_SECRET_KEY is not set; "
@@ -108,6 +111,17 @@ class Settings(BaseSettings):
     @property
     def resolved_storage_url(self) -> str:
         return self.storage_url or f"file://{self.data_dir.resolve()}/objects"
+
+
+def secret_key_problem(key: str) -> str | None:
+    """What is wrong with a key that is set, as the end of a sentence; a key that is not set is another matter."""
+    if not key or len(key) >= SHORTEST_SECRET_KEY:
+        return None
+    return (
+        f"has {len(key)} characters, and who guesses it signs in as anybody. Set it to {SHORTEST_SECRET_KEY} or more "
+        "random characters. Everybody then signs in again, and views of a visit that come later do not find those "
+        "that came before"
+    )
 
 
 def is_loopback(host: str) -> bool:

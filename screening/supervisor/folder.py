@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from screening.settings import secret_key_problem
 from screening.supervisor.errors import UpError
 
 PRIVATE_FILE = 0o600
@@ -55,10 +56,15 @@ class DataFolder:
             yield
 
     def secret_key(self) -> str:
-        """The installation's secret, made at the first call."""
+        """The installation's secret, made at the first call. Raises UpError for one that can be guessed."""
         if not self.secret_key_file.exists():
             write_private(self.secret_key_file, secrets.token_urlsafe(48))
-        return self.secret_key_file.read_text("utf-8").strip()
+        secret = self.secret_key_file.read_text("utf-8").strip()
+        if not secret:
+            raise UpError(f"The file {self.secret_key_file} is empty. Put the secret key back, or remove the file.")
+        if problem := secret_key_problem(secret):
+            raise UpError(f"The secret key in {self.secret_key_file} {problem}.")
+        return secret
 
     def keep_environment(self, environment: dict[str, str]) -> None:
         """Note the settings of the running processes, for commands that are given this folder."""

@@ -54,8 +54,19 @@ def test_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_secret_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    for key in ("x", "x" * 31):
+        message = refused(monkeypatch, host=host, secret_key=key)
+        assert f"SCREENING_SECRET_KEY has {len(key)} characters" in message
+        assert "32 or more random characters" in message
+        assert key * 2 not in message
+    monkeypatch.setenv("SCREENING_SECRET_KEY", "x" * 32)
+    assert load_settings().host == host
+
+
 def test_a_secret_is_not_shown() -> None:
-    assert "hunter2" not in repr(Settings(secret_key="hunter2"))  # type: ignore[arg-type]
+    assert "hunter2" not in repr(Settings(secret_key="hunter2" * 5))  # type: ignore[arg-type]
 
 
 def test_what_a_process_needs_is_asked_for_by_name() -> None:

@@ -30,6 +30,15 @@ def test_the_secret_is_made_once(tmp_path: Path) -> None:
     assert folder.secret_key() == DataFolder(tmp_path / "data").secret_key()
 
 
+@pytest.mark.parametrize("secret", ["", "short"])
+def test_a_secret_that_can_be_guessed_is_refused(tmp_path: Path, secret: str) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.create()
+    folder.secret_key_file.write_text(f"{secret}\n")
+    with pytest.raises(UpError, match=r"secret\.key"):
+        folder.secret_key()
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UpError, match="Name another one with --data"):
