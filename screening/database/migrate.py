@@ -57,18 +57,23 @@ def upgrade(url: str, to: str = "head") -> list[str]:
 
 
 def is_at_head(url: str) -> bool:
-    """Whether the database has exactly the schema of this release. Raises SQLAlchemyError when it does not answer.
-
-    Asked by every readiness check: it reads one row, and leaves alone Alembic's context, which writes to the log.
-    """
+    """Whether the database has exactly the schema of this release. Raises SQLAlchemyError when it does not answer."""
     database = Database(url)
     try:
-        with database.engine.connect() as connection:
-            if not inspect(connection).has_table(VERSION_TABLE):
-                return False
-            present = set(connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")))  # noqa: S608
+        return has_newest_schema(database)
     finally:
         database.dispose()
+
+
+def has_newest_schema(database: Database) -> bool:
+    """The same, by connections that are open already. Raises SQLAlchemyError when the database does not answer.
+
+    Asked by readiness checks: it reads one row, and leaves alone Alembic's context, which writes to the log.
+    """
+    with database.engine.connect() as connection:
+        if not inspect(connection).has_table(VERSION_TABLE):
+            return False
+        present = set(connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")))  # noqa: S608
     return present == _heads()
 
 
