@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     """The portal is reached over HTTPS (by a proxy): cookies are then sent over HTTPS only."""
     trusted_proxies: int = Field(default=0, ge=0, le=5)
     """How many proxies stand before the portal, so that client addresses are read from the right header."""
+    session_idle_minutes: int = Field(default=60, ge=5, le=1440)
+    """A session in the portal ends after so long without anything that its person did; pages that ask by themselves
+    do not count."""
+    session_hours: int = Field(default=12, ge=1, le=168)
+    """A session in the portal ends after so long, whatever is done in it."""
     web_workers: int = Field(default=2, ge=1, le=64)
     web_threads: int = Field(default=8, ge=1, le=64)
 

@@ -15,7 +15,6 @@ from web.pages import register_pages
 from web.plain_text import register_plain_text
 from web.problems import register_problems
 
-SESSION_LIFETIME = timedelta(hours=12)
 MOST_BODY_BYTES = 16 << 20
 """Of every request but an upload of files, which has limits of its own."""
 
@@ -30,7 +29,9 @@ def create_app(system: System) -> Flask:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=system.settings.https,
-        PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        # The session itself is a row of the database: the cookie need not be sent anew to keep it.
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=system.settings.session_hours),
+        SESSION_REFRESH_EACH_REQUEST=False,
         MAX_CONTENT_LENGTH=MOST_BODY_BYTES,
         WTF_CSRF_CHECK_DEFAULT=False,
         WTF_CSRF_TIME_LIMIT=None,

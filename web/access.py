@@ -1,38 +1,28 @@
 """Who may do what. Nothing answers without a sign-in or token, unless its view says that it is public."""
 
 import hashlib
-import threading
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, Response, current_app, g, redirect, request, url_for
-from flask_login import LoginManager, UserMixin, current_user
+from flask import Flask, Response, current_app, flash, g, redirect, request, url_for
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect, validate_csrf
 
-from screening.accounts import Identity, Role, get_user, identify_token, owner_of_token
-from web import current
+from screening.accounts import Identity, Role, identify_token
+from web import current, sessions
+from web.identities import identities
 from web.problems import answer, is_program
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-TRUSTED_FOR_S = 5.0
-"""How long an identity is believed before the database is asked again; a revoked token works no longer than this."""
-MOST_REMEMBERED = 1000
+ONLY_IN_PERSON = (
+    "An API token cannot do this, and neither can a session that was opened with one. "
+    "Sign in with your password or a sign-in link."
+)
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_OPENED_BY = "token "
 _RANK: dict[str, int] = {"reader": 0, "operator": 1, "administrator": 2}
 
 csrf = CSRFProtect()
-
-
-class SignedIn(UserMixin):
-    """A user as Flask-Login keeps one: the session cookie holds the id alone, of the user or of the API token that
-    opened the session."""
-
-    def __init__(self, identity: Identity, token_id: int | None = None) -> None:
-        self.id = str(identity.user_id) if token_id is None else f"{_OPENED_BY}{token_id}"
-        self.identity = identity
 
 
 def public(view: View) -> View:
@@ -51,67 +41,26 @@ def needs_role(role: Role) -> Callable[[View], View]:
     return mark
 
 
+def in_person(view: View) -> View:
+    """Access is given and taken by people: an API token, which may have leaked, must not make another or a password."""
+    view.needs_person = True  # type: ignore[attr-defined]
+    return view
+
+
+def background(view: View) -> View:
+    """Pages ask for it by themselves, so it does not keep a session alive."""
+    view.is_background = True  # type: ignore[attr-defined]
+    return view
+
+
 def may(role: Role) -> bool:
     """Whether the person who is asking has at least this role."""
     return _RANK[current.identity().role] >= _RANK[role]
 
 
-class IdentityCache:
-    """Identities that were just looked up, so that a burst of requests asks the database once in a few seconds."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[float, Identity]] = {}
-        self._lock = threading.Lock()
-
-    def look_up(self, key: str, find: Callable[[], Identity | None]) -> Identity | None:
-        """Only positive answers are kept: a new token works at once."""
-        now = time.monotonic()
-        known = self._known.get(key)
-        if known is not None and now - known[0] < TRUSTED_FOR_S:
-            return known[1]
-        found = find()
-        with self._lock:
-            self._known.pop(key, None)
-            if found is not None:
-                if len(self._known) >= MOST_REMEMBERED:
-                    self._known.clear()
-                self._known[key] = (now, found)
-        return found
-
-    def forget(self) -> None:
-        with self._lock:
-            self._known.clear()
-
-
 def register_access(app: Flask) -> None:
-    identities = IdentityCache()
-    app.extensions["screening-identities"] = identities
     csrf.init_app(app)
-    manager = LoginManager()
-    manager.init_app(app)
-
-    def find_user(user_id: int) -> Identity | None:
-        with current.system().database.read() as session:
-            return get_user(session, user_id)
-
-    def find_owner(token_id: int) -> Identity | None:
-        system = current.system()
-        with system.database.read() as session:
-            return owner_of_token(session, system.clock(), token_id)
-
-    def find_token(secret: str) -> Identity | None:
-        system = current.system()
-        with system.database.read() as session:
-            return identify_token(session, system.clock(), secret)
-
-    @manager.user_loader
-    def load(session_id: str) -> SignedIn | None:
-        if session_id.startswith(_OPENED_BY):
-            token_id = int(session_id.removeprefix(_OPENED_BY))
-            found = identities.look_up(f"session of {session_id}", lambda: find_owner(token_id))
-            return SignedIn(found, token_id) if found else None
-        found = identities.look_up(f"user {session_id}", lambda: find_user(int(session_id)))
-        return SignedIn(found) if found else None
+    sessions.register_sessions(app)
 
     @app.before_request
     def guard() -> Response | None:
@@ -122,30 +71,28 @@ def register_access(app: Flask) -> None:
             return None
         secret = _bearer()
         if secret is not None:
-            key = hashlib.sha256(secret.encode()).hexdigest()
-            found = identities.look_up(f"token {key}", lambda: find_token(secret))
+            found = _owner_of(secret)
             if found is None:
                 return answer(
                     401,
                     "wrong_token",
-                    "This API token is not known, or it was revoked. Make a new one on the account page.",
+                    "This API token is not known, has expired, or was revoked. Make a new one on the account page.",
                 )
-            g.identity = found
+            g.identity, g.opened = found, None
         elif current_user.is_authenticated:
-            g.identity = current_user.identity
+            g.identity, g.opened = current_user.opened.who, current_user.opened
             if request.method not in _SAFE:
                 _check_csrf()
+            if not getattr(view, "is_background", False):
+                sessions.keep_alive(g.opened)
         else:
             return _ask_to_sign_in()
+        if getattr(view, "needs_person", False) and not current.signed_in_as_person():
+            return answer(403, "token_is_not_enough", ONLY_IN_PERSON)
         least = getattr(view, "least_role", "reader" if request.method in _SAFE else "operator")
         if request.routing_exception is None and _RANK[g.identity.role] < _RANK[least]:
             return answer(403, detail=f"This needs the role {least}; yours is {g.identity.role}. Ask an administrator.")
         return None
-
-
-def forget_identities() -> None:
-    """After a change of rights: this process asks the database again at once, the others within seconds."""
-    current_app.extensions["screening-identities"].forget()
 
 
 def safe_target(target: str | None) -> str:
@@ -154,6 +101,17 @@ def safe_target(target: str | None) -> str:
     if target is None or not plain or not target.startswith("/") or target.startswith("//"):
         return url_for("home.home")
     return target
+
+
+def _owner_of(secret: str) -> Identity | None:
+    """Whose API token this is."""
+    system = current.system()
+
+    def find() -> Identity | None:
+        with system.database.read() as session:
+            return identify_token(session, system.clock(), secret)
+
+    return identities().look_up(f"token {hashlib.sha256(secret.encode()).hexdigest()}", find)
 
 
 def _bearer() -> str | None:
@@ -180,4 +138,6 @@ def _ask_to_sign_in() -> Response:
     target = url_for("signin.form", next=wanted if wanted != "/" else None)
     if "HX-Request" in request.headers:
         return Response("", 401, {"HX-Redirect": url_for("signin.form")})
+    if sessions.forget():
+        flash("Your session has ended. Sign in to go on.")
     return redirect(target)  # type: ignore[return-value]

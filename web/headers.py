@@ -29,7 +29,8 @@ _HEADERS = {
 def register_headers(app: Flask, settings: Settings) -> None:
     if settings.trusted_proxies:
         count = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+        # The host is that of the request itself: whoever asks may write any X-Forwarded-Host, and proxies pass it on.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count)  # type: ignore[method-assign]
 
     @app.after_request
     def add(response: Response) -> Response:

@@ -8,12 +8,15 @@ from typing import Any
 
 from flask import Response, stream_with_context
 
+from web import trail
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _PIECE = 1 << 16
 
 
 def csv_response(name: str, pieces: Iterator[str]) -> Response:
-    """A CSV file of this name, sent piece by piece."""
+    """A CSV file of this name, sent piece by piece; the audit trail tells of it."""
+    trail.exported(name)
     return Response(
         stream_with_context(pieces),
         content_type="text/csv; charset=utf-8",

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, settings_beside
 
-ACTOR = "screening command"
 identity = click.argument("archive_id", metavar="ID", type=click.IntRange(min=1))
 
 
@@ -37,7 +36,7 @@ def add(place: str, in_place: bool, cron: str, time_zone: str, data: Path | None
     settings = settings_beside(data)
     url = registry.archive_url(place, settings.resolved_storage_url)
     with Database(settings.resolved_database_url).write() as session:
-        made = registry.add_archive(session, utc_now(), url, in_place, cron, time_zone, ACTOR)
+        made = registry.add_archive(session, utc_now(), url, in_place, cron, time_zone, command_actor())
     click.echo(f"Archive {made.id} is {url}{', read in place' if in_place else ''}.")
 
 
@@ -96,7 +95,7 @@ def scan(archive_id: int, data: Path | None) -> None:
     from screening.database.engine import Database
 
     with Database(settings_beside(data).resolved_database_url).write() as session:
-        registry.want_visit(session, utc_now(), archive_id, ACTOR)
+        registry.want_visit(session, utc_now(), archive_id, command_actor())
     click.echo(
         f"Archive {archive_id} is visited as soon as upkeep looks; `screening archive list` shows how far it is."
     )
@@ -113,5 +112,5 @@ def remove(archive_id: int, data: Path | None) -> None:
     from screening.database.engine import Database
 
     with Database(settings_beside(data).resolved_database_url).write() as session:
-        registry.remove_archive(session, utc_now(), archive_id, ACTOR)
+        registry.remove_archive(session, utc_now(), archive_id, command_actor())
     click.echo(f"Archive {archive_id} is visited no more.")

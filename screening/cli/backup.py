@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, settings_beside
 
-ACTOR = "screening command"
 SHOWN = 5
 
 
@@ -36,7 +35,7 @@ def backup(folder: Path, keep: int | None, data: Path | None) -> None:
     rows = sum(part.lines for part in made.manifest.tables.values())
     with database.write() as session:
         detail = {"rows": rows, "objects": made.manifest.objects.lines, "missing": made.missing}
-        audit.record(session, utc_now(), ACTOR, "backup.made", made.folder.name, detail)
+        audit.record(session, utc_now(), command_actor(), "backup.made", made.folder.name, detail)
     size = made.manifest.objects_bytes / 1e6
     click.echo(f"{made.folder}: {rows:,} rows and {made.manifest.objects.lines:,} objects ({size:,.1f} MB).")
     if made.removed:
@@ -56,15 +55,18 @@ def backup(folder: Path, keep: int | None, data: Path | None) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="The new data folder. [default: SCREENING_DATA_DIR or ./data]",
 )
+@click.option("--revoke-tokens", is_flag=True, help="Revoke every API token that the backup holds.")
 @explained
-def restore(folder: Path, check: bool, data: Path | None) -> None:
+def restore(folder: Path, check: bool, data: Path | None, revoke_tokens: bool) -> None:
     """Restore the backup in FOLDER, or the latest of several, into an empty installation.
 
     Call it before the first `screening up` or `screening migrate`, with the settings that the installation will have.
-    Put the old `secret.key` into the data folder before.
+    Put the old `secret.key` into the data folder before. Everybody signs in again; users, passwords and API tokens are
+    those of the backup, so who was disabled since then, or what was revoked, is valid again.
     """
     import os
 
+    from screening import accounts
     from screening.clock import utc_now
     from screening.database.engine import Database
     from screening.settings import load_settings
@@ -86,7 +88,10 @@ def restore(folder: Path, check: bool, data: Path | None) -> None:
     with home.lock():
         database = Database(settings.resolved_database_url)
         storage = open_storage(settings.resolved_storage_url)
-        done = bring_back(folder, database, storage, utc_now(), ACTOR)
+        done = bring_back(folder, database, storage, utc_now(), command_actor())
+        with database.write() as session:
+            accounts.void_sign_in_links(session, utc_now())
+            revoked = accounts.revoke_every_token(session, utc_now(), command_actor()) if revoke_tokens else None
     secret = settings.secret_key.get_secret_value()
     if not secret and home.secret_key_file.is_file():
         secret = home.secret_key()
@@ -94,6 +99,19 @@ def restore(folder: Path, check: bool, data: Path | None) -> None:
         click.echo(
             "The secret key is not the one of the backup: everybody signs in again, and views of one visit that come "
             f"later do not find the earlier ones. Put the old one into {home.secret_key_file} before the start.",
+            err=True,
+        )
+    if revoked is None:
+        click.echo(
+            f"Users, passwords and API tokens are those of {done.manifest.made_at}: who was disabled since then, and "
+            "tokens that were revoked, are valid again. Go through `screening user list`; a restore with "
+            "`--revoke-tokens` revokes every token.",
+            err=True,
+        )
+    else:
+        click.echo(
+            f"Revoked {revoked:,} API tokens. Users and passwords are those of {done.manifest.made_at}: go through "
+            "`screening user list`.",
             err=True,
         )
     _tell(f"Restored {done.rows:,} rows and {done.objects:,} objects as of {done.manifest.made_at}.", done.damaged)

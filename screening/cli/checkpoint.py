@@ -7,11 +7,9 @@ from typing import Any
 
 import click
 
-from screening.cli.installation import data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, settings_beside
 from screening.inference.bundle import Bundle, read_bundle
 from screening.settings import EngineKind, Settings
-
-ACTOR = "screening command"
 
 
 @click.group
@@ -114,7 +112,7 @@ def register(folder: Path | None, form: str | None, data: Path | None) -> None:
     database, storage = Database(settings.resolved_database_url), open_storage(settings.resolved_storage_url)
     for bundle in map(read_bundle, folders):
         chosen = form or (bundle.default_form if settings.form == "auto" else settings.form)
-        checkpoint_id, new = checkpoints.register(database, storage, utc_now(), bundle, chosen, ACTOR)
+        checkpoint_id, new = checkpoints.register(database, storage, utc_now(), bundle, chosen, command_actor())
         click.echo(f"{bundle.name} {chosen} is registered{'' if new else ' already'}, as {checkpoint_id}.")
 
 
@@ -129,7 +127,7 @@ def activate(checkpoint_id: str, data: Path | None) -> None:
     from screening.database.engine import Database
 
     with Database(settings_beside(data).resolved_database_url).write() as session:
-        chosen = checkpoints.activate(session, utc_now(), checkpoint_id, ACTOR)
+        chosen = checkpoints.activate(session, utc_now(), checkpoint_id, command_actor())
     click.echo(f"{chosen.name} ({chosen.id}) is active.")
 
 
@@ -145,10 +143,10 @@ def candidate(checkpoint_id: str | None, data: Path | None) -> None:
 
     with Database(settings_beside(data).resolved_database_url).write() as session:
         if checkpoint_id is None:
-            candidates.withdraw(session, utc_now(), ACTOR)
+            candidates.withdraw(session, utc_now(), command_actor())
             click.echo("There is no candidate now.")
         else:
-            chosen = candidates.nominate(session, utc_now(), checkpoint_id, ACTOR)
+            chosen = candidates.nominate(session, utc_now(), checkpoint_id, command_actor())
             click.echo(f"{chosen.name} ({chosen.id}) is the candidate.")
 
 
@@ -173,7 +171,9 @@ def operating_point(checkpoint_id: str, point: str, likely: float | None, reason
             threshold = float(point)
         except ValueError:
             threshold = checkpoints.card_threshold(session, checkpoint_id, point)
-        change = checkpoints.set_operating_point(session, utc_now(), checkpoint_id, threshold, likely, reason, ACTOR)
+        change = checkpoints.set_operating_point(
+            session, utc_now(), checkpoint_id, threshold, likely, reason, command_actor()
+        )
         click.echo(
             f"{checkpoint_id} flags from {change.threshold:g} on ({change.name}), and calls likely from "
             f"{change.likely_threshold:g} on."

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import data_option, explained, settings_beside
-
-ACTOR = "screening command"
+from screening.cli.installation import command_actor, data_option, explained, settings_beside
 
 
 @click.command
@@ -43,7 +41,7 @@ def clean_up(apply: bool, keep_days: int | None, grace_hours: int, as_json: bool
     days = settings.keep_originals_days if keep_days is None else keep_days
     policy = Policy(timedelta(hours=grace_hours), timedelta(days=days) if days else None)
     storage = WithReferences(open_storage(settings.resolved_storage_url))
-    removed = clean(Database(settings.resolved_database_url), storage, utc_now(), policy, ACTOR, apply=apply)
+    removed = clean(Database(settings.resolved_database_url), storage, utc_now(), policy, command_actor(), apply=apply)
     if as_json:
         print_json({"applied": apply, "found": {kind: asdict(amount) for kind, amount in removed.items()}})
         return

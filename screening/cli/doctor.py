@@ -8,11 +8,10 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from screening.cli.installation import data_option, settings_beside
+from screening.cli.installation import command_actor, data_option, settings_beside
 from screening.settings import Settings, SettingsError
 
 SCARCE_BYTES = 2 * 10**9
-ACTOR = "screening command"
 KINDS = ("prepare", "screen", "upkeep", "beat")
 
 
@@ -179,11 +178,15 @@ def _records(settings: Settings, depth: _Depth) -> Iterator[Finding]:
     database = Database(settings.resolved_database_url)
 
     def rows() -> Iterator[consistency.Finding]:
-        yield from consistency.check_rows(database, utc_now(), settings.max_attempts, ACTOR, repair=depth.repair)
+        yield from consistency.check_rows(
+            database, utc_now(), settings.max_attempts, command_actor(), repair=depth.repair
+        )
 
     def objects() -> Iterator[consistency.Finding]:
         storage = WithReferences(open_storage(settings.resolved_storage_url))
-        yield from check_objects(database, storage, utc_now(), ACTOR, hashes=depth.hashes, repair=depth.repair)
+        yield from check_objects(
+            database, storage, utc_now(), command_actor(), hashes=depth.hashes, repair=depth.repair
+        )
 
     # Objects first: what they send back or set aside, the rows then have to agree with.
     for point, check in (("objects", objects), ("rows", rows)) if depth.objects else (("rows", rows),):

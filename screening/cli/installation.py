@@ -3,6 +3,7 @@
 import errno
 import functools
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -46,6 +47,15 @@ def settings_beside(data: Path | None) -> Settings:
 def _given_otherwise(name: str, noted: dict[str, str]) -> bool:
     given = os.environ.get(name)
     return bool(given) and given != noted.get(name)
+
+
+def command_actor() -> str:
+    """Who is in the audit trail for what a command does: the user of the operating system who called it."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = f"user {os.getuid()}"
+    return f"command of {name}"
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:

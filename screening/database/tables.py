@@ -261,13 +261,30 @@ class Token(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class PortalSession(Base):
+    """A browser that is signed in, known by the hash of what its cookie holds. Who signs out has no row any more."""
+
+    __tablename__ = "portal_sessions"
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    token_id: Mapped[int | None] = mapped_column(ForeignKey("tokens.id"))
+    """The API token that opened it, and with which it ends."""
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    opened_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    """When its person last did something, to the minute."""
+
+
 class AuditEvent(Base):
-    """Who did what to what, and when; rows are only ever added."""
+    """Who did what to what, and when. Rows are only ever added: triggers of the database refuse all else."""
 
     __tablename__ = "audit_events"
+    __table_args__ = (Index("uq_audit_events_once", "once", unique=True),)
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     at: Mapped[datetime] = mapped_column(index=True)
     actor: Mapped[str] = mapped_column(String(100))
     action: Mapped[str] = mapped_column(String(60))
     subject: Mapped[str] = mapped_column(Text)
     detail: Mapped[dict[str, Any]]
+    once: Mapped[str | None] = mapped_column(String(64))
+    """What an event that is told once (in an hour, say) is known by; null for all others."""

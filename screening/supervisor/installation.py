@@ -40,6 +40,9 @@ def _ensure_operator(folder: DataFolder, database: Database, clock: Clock) -> No
     with database.write() as session:
         operator = accounts.find_user(session, OPERATOR)
         if operator is None:
+            if any(account.name == OPERATOR for account in accounts.all_accounts(session)):
+                # An administrator has disabled them: that stays so.
+                return
             operator = accounts.add_user(session, now, OPERATOR, "administrator", None, ACTOR)
         if folder.token_file.exists():
             holder = accounts.identify_token(session, now, folder.token_file.read_text("utf-8").strip())
@@ -48,8 +51,9 @@ def _ensure_operator(folder: DataFolder, database: Database, clock: Clock) -> No
         # A token whose file is lost may be in wrong hands.
         for token in accounts.tokens_of(session, operator):
             if token.name == TOKEN_NAME and token.revoked_at is None:
-                accounts.revoke_token(session, now, operator, token.id)
-        secret = accounts.issue_token(session, now, operator, TOKEN_NAME)
+                accounts.revoke_token(session, now, operator, token.id, ACTOR)
+        # Without an end: programs on this machine read it from its file for as long as the installation runs.
+        secret = accounts.issue_token(session, now, operator, TOKEN_NAME, ACTOR, lifetime=None)
         write_private(folder.token_file, f"{secret}\n")
 
 

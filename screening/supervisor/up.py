@@ -13,11 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from screening.clock import Clock, utc_now
 from screening.database.engine import Database
+from screening.errors import Conflict
 from screening.settings import Settings
 from screening.storage import open_storage
 from screening.supervisor.folder import DataFolder
-from screening.supervisor.installation import OPERATOR, install
-from screening.supervisor.links import sign_in_link
+from screening.supervisor.installation import ACTOR, OPERATOR, install
+from screening.supervisor.links import portal_address, sign_in_link
 from screening.supervisor.orphans import stop_orphans
 from screening.supervisor.processes import Keeper, Supervisor
 from screening.supervisor.programs import portal_and_workers, process_environment, resolved_environment
@@ -112,10 +113,14 @@ def _watch(supervisor: Supervisor, signals: Signals, database: Database, clock: 
 
 
 def _welcome(settings: Settings, folder: DataFolder, database: Database, clock: Clock) -> None:
-    link = sign_in_link(settings, database, clock, OPERATOR)
+    try:
+        link = sign_in_link(settings, database, clock, OPERATOR, ACTOR)
+        hint = f"The link signs you in once, within 12 hours; `{_sign_in_command(folder)}` makes another."
+    except Conflict:
+        link = portal_address(settings)
+        hint = f"The user {OPERATOR} is disabled; `{_sign_in_command(folder)} --user NAME` makes a link for another."
     click.echo(
-        f"\nFracture screening is ready:\n\n  {link}\n\n"
-        f"The link signs you in once, within 12 hours; `{_sign_in_command(folder)}` makes another.\n"
+        f"\nFracture screening is ready:\n\n  {link}\n\n{hint}\n"
         f"  Data       {_shown(folder.path)}\n"
         f"  API token  {_shown(folder.token_file)}\n"
         f"  Logs       {_shown(folder.logs)}\n"

@@ -37,7 +37,7 @@ class Live:
     def link(self) -> str:
         """A fresh one-time sign-in link."""
         with self.installation.system.database.write() as session:
-            return f"{self.url}/sign-in/{issue_sign_in_link(session, utc_now(), self.person)}"
+            return f"{self.url}/sign-in/{issue_sign_in_link(session, utc_now(), self.person, self.person.name)}"
 
 
 @dataclass

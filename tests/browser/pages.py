@@ -5,7 +5,7 @@ from playwright.sync_api import APIResponse
 from sqlalchemy import select
 
 from screening.database.schedule_tables import Schedule
-from screening.database.tables import Checkpoint, Prediction, Run
+from screening.database.tables import Checkpoint, Prediction, Run, User
 from screening.system import System
 
 NOT_PAGES = ("/api/", "/static/", "/healthz", "/readyz", "/metrics", "/sign-in/")
@@ -36,6 +36,7 @@ def values_of(system: System) -> dict[str, object]:
             ),
             "schedule_id": session.scalar(select(Schedule.id).limit(1)),
             "checkpoint_id": active,
+            "user_id": session.scalar(select(User.id).order_by(User.id).limit(1)),
         }
     return {name: value for name, value in values.items() if value is not None}
 

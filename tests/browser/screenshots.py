@@ -189,7 +189,7 @@ def main() -> None:
             with system.database.write() as session:
                 operator = find_user(session, OPERATOR)
                 assert operator is not None
-                link = f"{base}/sign-in/{issue_sign_in_link(session, utc_now(), operator)}"
+                link = f"{base}/sign-in/{issue_sign_in_link(session, utc_now(), operator, OPERATOR)}"
             pages, unknown = every_page(create_app(system), values_of(system))
             pages["runs-pages.half-way"] = f"/runs/{half_way}"
             for rule in unknown:

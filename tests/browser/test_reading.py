@@ -40,7 +40,7 @@ def second(live: Live, chromium: Browser) -> Iterator[Watched]:
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
     with live.installation.system.database.write() as session:
         person = add_user(session, utc_now(), f"A. K. {utc_now():%H%M%S%f}", "reader", None, "tests")
-        secret = issue_sign_in_link(session, utc_now(), person)
+        secret = issue_sign_in_link(session, utc_now(), person, "tests")
     watched = Watched(context.new_page())
     watch(watched, live.url)
     watched.page.goto(f"{live.url}/sign-in/{secret}")

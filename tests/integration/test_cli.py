@@ -65,7 +65,7 @@ def portal(
         with made.system.database.write() as session:
             operator = find_user(session, "operator")
             assert operator is not None
-            token = issue_token(session, utc_now(), operator, "tests")
+            token = issue_token(session, utc_now(), operator, "tests", "tests")
         environment = {
             **made.environment,
             "SCREENING_WEB_WORKERS": "1",

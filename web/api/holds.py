@@ -9,8 +9,8 @@ from marshmallow import Schema, fields
 from screening.reviews import holds
 from screening.reviews.holds import Held
 from screening.scans import get_scan
-from web import current
-from web.access import needs_role
+from web import current, trail
+from web.access import background, needs_role
 from web.api.schemas import Problem, moment
 
 blueprint = Blueprint(
@@ -42,12 +42,15 @@ def get_hold(scan_id: str) -> Any:
 @blueprint.response(200, HoldDocument)
 @blueprint.alt_response(404, schema=Problem)
 @needs_role("reader")
+@background
 def take(scan_id: str) -> Any:
     """Take or renew your hold. Where another reader came first, theirs is the answer; you may read all the same."""
     system = current.system()
     now = system.clock()
     with system.database.write() as session:
         held = holds.take(session, now, scan_id, current.identity().name, system.settings.hold_s)
+    # The viewer takes a hold of every scan that it shows, and of none that it has only fetched ahead.
+    trail.viewed(scan_id)
     return _document(held, now)
 
 

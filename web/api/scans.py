@@ -8,7 +8,7 @@ from flask_smorest import Blueprint
 from screening import scans
 from screening.errors import NotFound
 from screening.storage import ObjectMissing, display_key, rendition_key
-from web import current
+from web import current, trail
 from web.api.schemas import PictureQuery, Problem, ScanDocument
 from web.etags import picture, picture_not_modified
 
@@ -26,12 +26,14 @@ def scan(scan_id: str) -> Any:
     """Facts, predictions of every checkpoint, renditions and jobs of a scan."""
     with current.system().database.read() as session:
         found = scans.get_scan(session, scan_id)
-        return {
+        document = {
             **{column.key: getattr(found, column.key) for column in type(found).__table__.columns},
             "predictions": scans.predictions_of(session, scan_id),
             "renditions": scans.renditions_of(session, scan_id),
             "jobs": scans.jobs_of(session, scan_id),
         }
+    trail.viewed(scan_id)
+    return document
 
 
 @blueprint.get("/rendition.png")

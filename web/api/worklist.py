@@ -11,7 +11,7 @@ from flask_smorest import Blueprint
 from screening.checkpoints import operating_point_facts
 from screening.system import System
 from screening.worklist import Filters, neighbours, whole_worklist, worklist_page
-from web import current
+from web import current, trail
 from web.api.schemas import Problem
 from web.api.worklist_schemas import ExportQuery, Item, NeighboursDocument, NeighboursQuery, Worklist, WorklistQuery
 from web.filters import checked_body_parts, filters_of
@@ -94,10 +94,12 @@ def export(query: dict[str, Any]) -> Response:
 def export_json(query: dict[str, Any]) -> Response:
     """The whole worklist under the filters as one JSON list, sent as it is read."""
     filters = _exported(query)
+    name = _file_name(filters, "json")
+    trail.exported(name)
     return Response(
         stream_with_context(_pieces(current.system(), filters)),
         content_type="application/json",
-        headers={"Content-Disposition": f'attachment; filename="{_file_name(filters, "json")}"'},
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 

@@ -15,7 +15,7 @@ from screening.runs import lifecycle
 from screening.runs.progress import counts_by_state
 from screening.runs.receipts import STATUSES, receipt_counts, receipts_of
 from web import current
-from web.access import needs_role
+from web.access import background, needs_role
 from web.api.runs import steer_run
 from web.row_numbers import row_number
 from web.run_board import RunView, run_board
@@ -77,6 +77,7 @@ def run(run_id: int) -> str:
 
 
 @blueprint.get("/<int:run_id>/status")
+@background
 def status(run_id: int) -> Response:
     """The part of the page that moves; 304 where it did not."""
     board = run_board()

@@ -10,7 +10,7 @@ from screening.database.states import WorkState
 from screening.errors import Conflict
 from screening.reviews import holds, verdicts
 from screening.worklist import Filters, neighbours, standing
-from web import current
+from web import current, trail
 from web.access import needs_role
 from web.api.reviews import decide, take_back
 from web.band_words import band_meaning
@@ -43,6 +43,8 @@ def scan(scan_id: str) -> str:
         point = checkpoints.operating_point_facts(session, main.checkpoint) if main else None
         reviews, kept_back = verdicts.seen_by(verdicts.reviews_of(session, scan_id), reader)
         held = holds.holder(session, now, scan_id)
+    if "X-Ahead" not in request.headers:
+        trail.viewed(scan_id)
     own = next((review for review in reviews if review.reader == reader), None)
     return render_template(
         "scan.html",

@@ -53,7 +53,7 @@ def portal(tmp_path: Path, database_url: str, redis_url: str, random_bundle: Bun
     with system.database.write() as session:
         for role in roles:
             people[role] = add_user(session, utc_now(), f"{role}-1", role, None, "tests")
-            tokens[role] = issue_token(session, utc_now(), people[role], "tests")
+            tokens[role] = issue_token(session, utc_now(), people[role], "tests", "tests")
     app = create_app(system)
     app.testing = True
     yield Portal(system, app, people, tokens)

@@ -18,7 +18,7 @@ def csrf_of(client: FlaskClient, path: str = "/sign-in") -> str:
 def sign_in(portal: Portal, role: str) -> tuple[FlaskClient, str]:
     """A browser that is signed in by a one-time link, and its CSRF token."""
     with portal.system.database.write() as session:
-        secret = issue_sign_in_link(session, utc_now(), portal.people[role])
+        secret = issue_sign_in_link(session, utc_now(), portal.people[role], "tests")
     client = portal.browser()
     answer = client.post("/sign-in/link", data={"secret": secret, "csrf_token": csrf_of(client)})
     assert answer.status_code == 302, answer.text

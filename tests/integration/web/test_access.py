@@ -109,8 +109,8 @@ def test_a_form_or_call_from_another_site_is_refused(portal: Portal) -> None:
 
 def test_a_sign_in_link_works_once_and_not_by_looking_at_it(portal: Portal) -> None:
     with portal.system.database.write() as session:
-        secret = issue_sign_in_link(session, utc_now(), portal.people[OPERATOR])
-        old = issue_sign_in_link(session, utc_now() - timedelta(hours=13), portal.people[OPERATOR])
+        secret = issue_sign_in_link(session, utc_now(), portal.people[OPERATOR], "tests")
+        old = issue_sign_in_link(session, utc_now() - timedelta(hours=13), portal.people[OPERATOR], "tests")
     client = portal.browser()
     for path in (f"/sign-in/{secret}", f"/sign-in/link?token={secret}"):
         assert f'value="{secret}"' in client.get(path).text
@@ -159,7 +159,7 @@ def test_nobody_is_sent_on_to_another_site(portal: Portal, target: str) -> None:
 
 def test_guessing_is_slowed_down(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     # Without its slow hash, which is not what is tried here.
-    monkeypatch.setattr("web.pages.signin.check_password", lambda *_: None)
+    monkeypatch.setattr("web.passwords.check_password", lambda *_: None)
     client = portal.browser()
     csrf = csrf_of(client)
     for guess in ({"name": "a"}, {"token": "a"}):
@@ -185,9 +185,9 @@ def test_a_disabled_user_is_out_within_seconds(portal: Portal, monkeypatch: pyte
     from sqlalchemy import update
 
     from screening.database.tables import User
-    from web import access
+    from web import identities
 
-    monkeypatch.setattr(access, "TRUSTED_FOR_S", 0.0)
+    monkeypatch.setattr(identities, "TRUSTED_FOR_S", 0.0)
     browser, _ = sign_in(portal, OPERATOR)
     assert browser.get("/").status_code == 200
     with portal.system.database.write() as session:
@@ -199,6 +199,6 @@ def test_a_disabled_user_is_out_within_seconds(portal: Portal, monkeypatch: pyte
 def test_a_token_of_a_fresh_user_works_at_once(portal: Portal) -> None:
     with portal.system.database.write() as session:
         who = add_user(session, utc_now(), "late", "reader", None, "tests")
-        secret = issue_token(session, utc_now(), who, "late")
+        secret = issue_token(session, utc_now(), who, "late", "tests")
     headers = {"Authorization": f"Bearer {secret}"}
     assert portal.browser().get("/api/v1/worklist", headers=headers).status_code == 200

@@ -22,9 +22,10 @@ export const releaseHold = (scan) => call("DELETE", `${scanPath(scan)}/hold`, un
 export const decide = (scan, given) => call("POST", `${scanPath(scan)}/reviews`, given);
 export const withdraw = (scan, review) => call("DELETE", `${scanPath(scan)}/reviews/${review}`);
 
-// A page of the portal as a document; nothing in it runs or loads.
+// A page of the portal as a document; nothing in it runs or loads. It may never be shown: the audit trail is told of a
+// view by the hold, which is taken of what is shown.
 export async function page(href) {
-  const answer = await fetch(href, { headers: { Accept: "text/html" } }).catch(() => null);
+  const answer = await fetch(href, { headers: { Accept: "text/html", "X-Ahead": "1" } }).catch(() => null);
   if (!answer?.ok) throw new Error("The server does not give this page. Check the connection and try again.");
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
