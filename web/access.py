@@ -1,8 +1,9 @@
 """Who may do what. Nothing answers without a sign-in or token, unless its view says that it is public."""
 
+import functools
 import hashlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from flask import Flask, Response, current_app, flash, g, redirect, request, url_for
 from flask_login import current_user
@@ -43,8 +44,14 @@ def needs_role(role: Role) -> Callable[[View], View]:
 
 def in_person(view: View) -> View:
     """Access is given and taken by people: an API token, which may have leaked, must not make another or a password."""
-    view.needs_person = True  # type: ignore[attr-defined]
-    return view
+
+    @functools.wraps(view)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if not current.signed_in_as_person():
+            return answer(403, "token_is_not_enough", ONLY_IN_PERSON)
+        return view(*args, **kwargs)
+
+    return cast(View, checked)
 
 
 def background(view: View) -> View:
@@ -87,8 +94,6 @@ def register_access(app: Flask) -> None:
                 sessions.keep_alive(g.opened)
         else:
             return _ask_to_sign_in()
-        if getattr(view, "needs_person", False) and not current.signed_in_as_person():
-            return answer(403, "token_is_not_enough", ONLY_IN_PERSON)
         least = getattr(view, "least_role", "reader" if request.method in _SAFE else "operator")
         if request.routing_exception is None and _RANK[g.identity.role] < _RANK[least]:
             return answer(403, detail=f"This needs the role {least}; yours is {g.identity.role}. Ask an administrator.")
