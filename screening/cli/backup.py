@@ -17,8 +17,8 @@ SHOWN = 5
 def backup(folder: Path, keep: int | None, data: Path | None) -> None:
     """Make a backup in FOLDER: database and objects of one moment. Everything may go on running.
 
-    What an earlier backup in FOLDER holds is not copied again. The secret key is not part of it: keep `secret.key`, or
-    SCREENING_SECRET_KEY, in another safe place.
+    What an earlier backup in FOLDER holds is not copied again. Each installation needs a folder of its own. The secret
+    key is not part of it: keep `secret.key`, or SCREENING_SECRET_KEY, in another safe place.
     """
     from screening import audit
     from screening.clock import utc_now
@@ -34,12 +34,23 @@ def backup(folder: Path, keep: int | None, data: Path | None) -> None:
     made = make_backup(database, storage, utc_now(), folder, secret, keep)
     rows = sum(part.lines for part in made.manifest.tables.values())
     with database.write() as session:
-        detail = {"rows": rows, "objects": made.manifest.objects.lines, "missing": made.missing}
+        detail = {
+            "rows": rows,
+            "objects": made.manifest.objects.lines,
+            "missing": made.missing,
+            "folder": str(folder.resolve()),
+        }
         audit.record(session, utc_now(), command_actor(), "backup.made", made.folder.name, detail)
     size = made.manifest.objects_bytes / 1e6
     click.echo(f"{made.folder}: {rows:,} rows and {made.manifest.objects.lines:,} objects ({size:,.1f} MB).")
     if made.removed:
         click.echo(f"Removed {made.removed} older backups.")
+    if made.rotten:
+        click.echo(
+            f"{made.rotten:,} files of earlier backups had been damaged in {folder}. They were copied again where "
+            "storage has them; have its disk checked.",
+            err=True,
+        )
     if made.missing or made.damaged:
         raise click.ClickException(
             f"The backup is complete but for {made.missing:,} originals that are missing and {len(made.damaged):,} "
@@ -51,18 +62,24 @@ def backup(folder: Path, keep: int | None, data: Path | None) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--check", is_flag=True, help="Only read the whole backup and compare every hash.")
 @click.option(
+    "--take-over",
+    is_flag=True,
+    help="The installation of the backup is no more: go on as it, in its storage and its folder of backups.",
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
     help="The new data folder. [default: SCREENING_DATA_DIR or ./data]",
 )
 @click.option("--revoke-tokens", is_flag=True, help="Revoke every API token that the backup holds.")
 @explained
-def restore(folder: Path, check: bool, data: Path | None, revoke_tokens: bool) -> None:
+def restore(folder: Path, check: bool, take_over: bool, data: Path | None, revoke_tokens: bool) -> None:
     """Restore the backup in FOLDER, or the latest of several, into an empty installation.
 
     Call it before the first `screening up` or `screening migrate`, with the settings that the installation will have.
-    Put the old `secret.key` into the data folder before. Everybody signs in again; users, passwords and API tokens are
-    those of the backup, so who was disabled since then, or what was revoked, is valid again.
+    Put the old `secret.key` into the data folder before. Without --take-over this makes a copy, which needs an empty
+    storage and a folder for its own backups. Everybody signs in again; users, passwords and API tokens are those of the
+    backup, so who was disabled since then, or what was revoked, is valid again.
     """
     import os
 
@@ -78,7 +95,12 @@ def restore(folder: Path, check: bool, data: Path | None, revoke_tokens: bool) -
 
     if check:
         checked = check_backup(folder)
-        _tell(f"{checked.rows:,} rows and {checked.objects:,} objects were read.", checked.damaged)
+        _tell(
+            f"{checked.rows:,} rows and {checked.objects:,} objects were read, of {checked.manifest.owner} as of "
+            f"{checked.manifest.made_at}.",
+            checked.damaged,
+            "They were moved aside where they were there, and the next backup copies them again if storage has them.",
+        )
         return
     if data is not None:
         os.environ["SCREENING_DATA_DIR"] = str(data)
@@ -88,7 +110,7 @@ def restore(folder: Path, check: bool, data: Path | None, revoke_tokens: bool) -
     with home.lock():
         database = Database(settings.resolved_database_url)
         storage = open_storage(settings.resolved_storage_url)
-        done = bring_back(folder, database, storage, utc_now(), command_actor())
+        done = bring_back(folder, database, storage, utc_now(), command_actor(), take_over=take_over)
         with database.write() as session:
             accounts.void_sign_in_links(session, utc_now())
             revoked = accounts.revoke_every_token(session, utc_now(), command_actor()) if revoke_tokens else None
@@ -114,13 +136,24 @@ def restore(folder: Path, check: bool, data: Path | None, revoke_tokens: bool) -
             "`screening user list`.",
             err=True,
         )
-    _tell(f"Restored {done.rows:,} rows and {done.objects:,} objects as of {done.manifest.made_at}.", done.damaged)
+    if done.not_in_backup:
+        click.echo(
+            f"The storage holds {done.not_in_backup:,} originals that the backup does not know: they came after it. "
+            "Send those files again; `screening clean-up --apply` removes what nobody sent again after 24 hours.",
+            err=True,
+        )
+    whose = "as that installation" if take_over else f"as a copy, installation {done.installation[:8]}"
+    _tell(
+        f"Restored {done.rows:,} rows and {done.objects:,} objects of {done.manifest.owner} as of "
+        f"{done.manifest.made_at}, {whose}.",
+        done.damaged,
+        "`screening doctor --repair` makes again what can be made again.",
+    )
 
 
-def _tell(sentence: str, damaged: tuple[str, ...]) -> None:
+def _tell(sentence: str, damaged: tuple[str, ...], step: str) -> None:
     click.echo(sentence)
     if damaged:
         raise click.ClickException(
-            f"{len(damaged):,} objects are damaged in the backup, such as {', '.join(damaged[:SHOWN])}. "
-            "After a restore, `screening doctor --repair` has made again what can be made again."
+            f"{len(damaged):,} objects are damaged in the backup, such as {', '.join(damaged[:SHOWN])}. {step}"
         )

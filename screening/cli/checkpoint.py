@@ -97,19 +97,22 @@ def verify(which: str, form: str | None, engine: EngineKind | None, data: Path |
 def register(folder: Path | None, form: str | None, data: Path | None) -> None:
     """Make the checkpoint bundle in DIR known; without DIR, every released one (SCREENING_CHECKPOINT_DIR).
 
-    The first one of an installation becomes active.
+    The first one of an installation becomes active. The storage is marked as that of this database, and one that
+    belongs to another is refused.
     """
     from screening import checkpoints
     from screening.clock import utc_now
     from screening.database.engine import Database
     from screening.storage import open_storage
     from screening.supervisor.installation import released_bundles
+    from screening.upkeep.ownership import settle_own
 
     settings = settings_beside(data)
     folders = [folder] if folder else released_bundles(settings.checkpoint_dir)
     if not folders:
         raise click.UsageError(f"{settings.checkpoint_dir} holds no checkpoint bundle. Name the folder of one.")
     database, storage = Database(settings.resolved_database_url), open_storage(settings.resolved_storage_url)
+    settle_own(database, storage)
     for bundle in map(read_bundle, folders):
         chosen = form or (bundle.default_form if settings.form == "auto" else settings.form)
         checkpoint_id, new = checkpoints.register(database, storage, utc_now(), bundle, chosen, command_actor())

@@ -24,10 +24,13 @@ from screening.cli.installation import command_actor, data_option, explained, se
     show_default=True,
     help="What is younger is left alone: an upload may be about to name it.",
 )
+@click.option("--force", is_flag=True, help="Go on where the database does not know most originals. Be sure why.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @data_option
 @explained
-def clean_up(apply: bool, keep_days: int | None, grace_hours: int, as_json: bool, data: Path | None) -> None:
+def clean_up(
+    apply: bool, keep_days: int | None, grace_hours: int, force: bool, as_json: bool, data: Path | None
+) -> None:
     """Find what is not needed: temporary objects, objects that no scan names, originals after their time."""
     from screening.archives.references import WithReferences
     from screening.cli.display import print_json
@@ -41,7 +44,8 @@ def clean_up(apply: bool, keep_days: int | None, grace_hours: int, as_json: bool
     days = settings.keep_originals_days if keep_days is None else keep_days
     policy = Policy(timedelta(hours=grace_hours), timedelta(days=days) if days else None)
     storage = WithReferences(open_storage(settings.resolved_storage_url))
-    removed = clean(Database(settings.resolved_database_url), storage, utc_now(), policy, command_actor(), apply=apply)
+    database = Database(settings.resolved_database_url)
+    removed = clean(database, storage, utc_now(), policy, command_actor(), apply=apply, force=force)
     if as_json:
         print_json({"applied": apply, "found": {kind: asdict(amount) for kind, amount in removed.items()}})
         return

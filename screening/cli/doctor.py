@@ -72,6 +72,7 @@ def _examine(data: Path | None, depth: _Depth) -> Iterator[Finding]:
     yield _point("redis", lambda: _redis(settings))
     yield _point("storage", lambda: _storage(settings))
     if schema.ok:
+        yield _point("belonging", lambda: _belonging(settings))
         yield _point("checkpoint", lambda: _checkpoint(settings))
         for kind in KINDS:
             yield _point(kind, lambda kind=kind: _worker(settings, kind))  # type: ignore[misc]
@@ -129,6 +130,15 @@ def _storage(settings: Settings) -> tuple[bool, str]:
 
     open_storage(settings.resolved_storage_url).ping()
     return True, f"{settings.resolved_storage_url.partition('?')[0]} can be written and read"
+
+
+def _belonging(settings: Settings) -> tuple[bool, str]:
+    from screening.database.engine import Database
+    from screening.storage import open_storage
+    from screening.upkeep.ownership import check_own, short
+
+    own = check_own(Database(settings.resolved_database_url), open_storage(settings.resolved_storage_url))
+    return True, f"database and storage are of one installation ({short(own)})"
 
 
 def _checkpoint(settings: Settings) -> tuple[bool, str]:

@@ -225,6 +225,15 @@ class Receipt(Base):
     received_at: Mapped[datetime]
 
 
+class Installation(Base):
+    """Which installation this database is of: one row, made at its first start (`screening.upkeep.ownership`)."""
+
+    __tablename__ = "installation"
+    __table_args__ = (CheckConstraint("single = 1", name="one_row"),)
+    single: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    id: Mapped[str] = mapped_column(String(32))
+
+
 class Worker(Base):
     """A process that shows it is alive by this row, not by answering a broker."""
 

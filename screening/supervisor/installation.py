@@ -13,6 +13,7 @@ from screening.settings import Settings
 from screening.storage import Storage
 from screening.supervisor.errors import UpError
 from screening.supervisor.folder import DataFolder, write_private
+from screening.upkeep.ownership import settle_own
 
 OPERATOR = "operator"
 TOKEN_NAME = "operator.token"  # noqa: S105  the name of a file
@@ -22,9 +23,10 @@ ACTOR = "screening up"
 def install(settings: Settings, folder: DataFolder, database: Database, storage: Storage, clock: Clock) -> list[str]:
     """Bring everything to a state in which the processes can start. Returns warnings; changes nothing twice.
 
-    Raises UpError, MigrationError, StorageError or Refused.
+    Raises UpError, MigrationError, StorageError or Refused, which the storage of another installation is.
     """
     upgrade(settings.resolved_database_url)
+    settle_own(database, storage)
     _ensure_operator(folder, database, clock)
     warnings = _register_released(settings, database, storage, clock)
     with database.read() as session:

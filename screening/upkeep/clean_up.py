@@ -19,8 +19,10 @@ from screening.database.engine import Database
 from screening.database.states import UNFINISHED, WorkState
 from screening.database.tables import Container, Job, Prediction, Rendition, Scan
 from screening.database.transactions import committed
+from screening.errors import Conflict
 from screening.runs.admission import scan_id_of
 from screening.storage import Storage, StoredObject
+from screening.upkeep.ownership import ORIGINALS, check_own, settle_own
 
 AT_ONCE = 500
 EXAMPLES = 3
@@ -51,9 +53,23 @@ class Removed:
 
 
 def clean_up(
-    database: Database, storage: Storage, now: datetime, policy: Policy, actor: str, *, apply: bool
+    database: Database,
+    storage: Storage,
+    now: datetime,
+    policy: Policy,
+    actor: str,
+    *,
+    apply: bool,
+    force: bool = False,
 ) -> dict[str, Removed]:
-    """Find what may go and, with `apply`, remove it and record that in the audit trail. Raises StorageError."""
+    """Find what may go and, with `apply`, remove it and record that in the audit trail.
+
+    force: go on where more originals are orphaned than known. Raises Conflict where they are, or where the storage is
+    another installation's; StorageError.
+    """
+    (settle_own if apply else check_own)(database, storage, force=force)
+    if not force:
+        _refuse_if_most_are_orphaned(database, storage, now - policy.grace)
     removed = {kind: Removed() for kind in KINDS}
     for found in removable(database, storage, now, policy):
         kind, several = found
@@ -63,6 +79,34 @@ def clean_up(
         detail = {kind.replace(" ", "_"): _counts(amount) for kind, amount in removed.items()}
         committed(database, lambda session: audit.record(session, now, actor, "clean_up.done", "storage", detail))
     return removed
+
+
+def _refuse_if_most_are_orphaned(database: Database, storage: Storage, before: datetime) -> None:
+    """Uploads that failed leave a few originals without a row. Many are the sign of a database that is not whole."""
+    orphaned = known = 0
+    for several, unknown in _originals(database, storage):
+        known += len(several) - len(unknown)
+        orphaned += sum(found.modified < before for found in unknown)
+    if orphaned > known:
+        raise Conflict(
+            "mostly_orphaned",
+            f"The database knows {known:,} of the originals in storage, and {orphaned:,} would be removed because it "
+            "does not know them. Was a part of the database lost, or an older state of it restored? If these really "
+            "may go, call `screening clean-up` with --force.",
+        )
+
+
+def unknown_originals(database: Database, storage: Storage) -> Iterator[list[StoredObject]]:
+    """Originals, and references to some, that no scan names, a few hundred at a time. Raises StorageError."""
+    return (unknown for _, unknown in _originals(database, storage))
+
+
+def _originals(database: Database, storage: Storage) -> Iterator[tuple[list[StoredObject], list[StoredObject]]]:
+    """All originals, and those of them that no scan names, a few hundred at a time."""
+    for folder in ORIGINALS:
+        for several in _batches(storage.list(folder)):
+            with database.read() as session:
+                yield several, _without(several, _known_scans(session, several))
 
 
 def _counts(amount: Removed) -> dict[str, int]:
@@ -75,7 +119,7 @@ def removable(
     """Kinds and objects that may go, a few hundred at a time. Checkpoints and unknown keys are never among them."""
     before = now - policy.grace
     yield from (("temporary", old) for old in _older(storage, "tmp/", before))
-    for folder in ("originals/", reference_key("originals/")):
+    for folder in ORIGINALS:
         for old in _older(storage, folder, before):
             with database.read() as session:
                 yield "orphaned", _without(old, _known_scans(session, old))
@@ -94,8 +138,11 @@ def removable(
 
 
 def _older(storage: Storage, folder: str, before: datetime) -> Iterator[list[StoredObject]]:
-    old = (found for found in storage.list(folder) if found.modified < before)
-    while several := list(islice(old, AT_ONCE)):
+    return _batches(found for found in storage.list(folder) if found.modified < before)
+
+
+def _batches(objects: Iterator[StoredObject]) -> Iterator[list[StoredObject]]:
+    while several := list(islice(objects, AT_ONCE)):
         yield several
 
 

@@ -34,6 +34,7 @@ from screening.storage import (
 )
 from screening.upkeep.clean_up import Policy, removable
 from screening.upkeep.consistency import Finding
+from screening.upkeep.ownership import settle_own
 from screening.upkeep.taking_back import take_back
 
 PARTS = tuple(f"{number:02x}" for number in range(256))
@@ -70,10 +71,13 @@ class _Found:
 def check_objects(
     database: Database, storage: Storage, now: datetime, actor: str, *, hashes: bool, repair: bool
 ) -> Iterator[Finding]:
-    """Compare rows with objects and, with `repair`, mend what can be mended. Raises StorageError.
+    """Compare rows with objects and, with `repair`, mend what can be mended. Raises StorageError, and with `repair`
+    Conflict where the storage is another installation's.
 
     hashes: read every original and compare its hash, not only its size.
     """
+    if repair:
+        settle_own(database, storage)
     amounts = dict.fromkeys(_SENTENCES, 0)
     unreadable = 0
     for part in PARTS:

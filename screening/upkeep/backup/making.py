@@ -10,8 +10,9 @@ import gzip
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,17 +29,21 @@ from screening.storage import ObjectMissing, Storage, container_key, original_ke
 from screening.upkeep.backup.manifest import (
     FORMAT,
     OBJECTS,
+    POOL,
     ROWS,
     Manifest,
     Part,
     generations,
     part_of,
+    read_generations,
 )
-from screening.upkeep.backup.pool import Pool
+from screening.upkeep.backup.pool import PRIVATE_FOLDER, Pool
 from screening.upkeep.backup.rows import one_moment, tables_of, write_rows
+from screening.upkeep.ownership import settle_own
 
 FOLDERS = ("checkpoints/", "originals/", "references/", "displays/", "renditions/")
 MOMENTS_TRIED = 5
+PRIVATE_FILE = 0o600
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,15 @@ class Backup:
 
     folder: Path
     manifest: Manifest
+    installation: str
     missing: int
     """Originals that rows name and neither storage nor an earlier backup has."""
     damaged: tuple[str, ...]
     """Keys of originals whose bytes are not those of their name; they were left out."""
     removed: int
-    """Older backups that were removed."""
+    """Older backups of this installation that were removed."""
+    rotten: int
+    """Files of earlier backups that turned out to be damaged; storage was asked for them again."""
 
 
 def make_backup(
@@ -60,16 +68,22 @@ def make_backup(
 ) -> Backup:
     """Make one backup in a folder of backups; what an earlier one holds is not copied again.
 
-    secret: the fingerprint of the installation's secret key. keep: so many backups stay, the oldest go first; None
-    for all. Raises Conflict where another backup runs into this folder, StorageError or SQLAlchemyError.
+    secret: the fingerprint of the installation's secret key. keep: so many backups of this installation stay, the
+    oldest go first; None for all. Raises Conflict where another backup runs into this folder, where the folder is
+    another installation's, or the storage; StorageError or SQLAlchemyError.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    installation = settle_own(database, storage)
+    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     with _locked(folder):
+        _refuse_unless_own(folder, installation, secret)
         pool = Pool(folder)
+        _make_private(folder)
         partial = folder / f".part-{now:%Y%m%dT%H%M%SZ}"
         shutil.rmtree(partial, ignore_errors=True)
         try:
-            (partial / ROWS).mkdir(parents=True)
+            partial.mkdir(mode=PRIVATE_FOLDER)
+            (partial / ROWS).mkdir()
+            rotten = pool.read_some_again(now.isoformat())
             copying = _Copying(pool, storage, partial)
             revision, tables, missing = _rows_and_objects(database, storage, pool, copying, partial)
             manifest = Manifest(
@@ -80,6 +94,7 @@ def make_backup(
                 tables=tables,
                 objects=part_of(partial / OBJECTS, copying.count),
                 objects_bytes=copying.size_bytes,
+                installation=installation,
             )
             manifest.write(partial)
             # Everything is on the disk before the backup gets its name, which says that it is complete.
@@ -87,8 +102,8 @@ def make_backup(
             pool.save()
             final = folder / f"{now:%Y%m%dT%H%M%SZ}"
             partial.rename(final)
-            removed = _forget(folder, pool, keep)
-            return Backup(final, manifest, missing, tuple(copying.damaged), removed)
+            removed = _forget(folder, pool, final, keep, installation, secret)
+            return Backup(final, manifest, installation, missing, tuple(copying.damaged), removed, rotten)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
             pool.close()
@@ -121,7 +136,7 @@ class _Copying:
 
     def add_lost(self, sha256: str) -> bool:
         """Name an original that storage has lost; False where no earlier backup has it either."""
-        if not self._pool.has(sha256):
+        if not self._pool.has_whole(sha256):
             return False
         self._name(original_key(sha256), self._pool.path(sha256).stat().st_size, sha256)
         return True
@@ -181,15 +196,40 @@ def _is_kept(pool: Pool, copying: _Copying, sha256: str) -> bool:
     return pool.is_listed(key) or pool.is_listed(reference_key(key)) or copying.add_lost(sha256)
 
 
-def _forget(folder: Path, pool: Pool, keep: int | None) -> int:
-    """Remove backups beyond the number to keep, and the objects that only they had."""
-    found = generations(folder)
-    if keep is None or len(found) <= keep:
+def _refuse_unless_own(folder: Path, installation: str, secret: str) -> None:
+    """A folder belongs to whoever made the latest backup in it."""
+    found = read_generations(folder)
+    last = max(found, default=None)
+    if last is not None and not found[last].is_of(installation, secret):
+        raise Conflict(
+            "foreign_backups",
+            f"{folder} holds backups of another installation, the latest of them {last.name} of {found[last].owner}; "
+            f"this is installation {installation[:8]}. Name a folder of its own. Where it was restored from them and "
+            "the other is no more, it should have been with `screening restore --take-over`.",
+        )
+
+
+def _make_private(folder: Path) -> None:
+    """Close to others what earlier releases left open. The folder itself may be a share: its rights are its owner's."""
+    for path in (folder / POOL, folder / "index.db", *generations(folder)):
+        with suppress(FileNotFoundError, PermissionError):
+            path.chmod(PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
+
+
+def _forget(folder: Path, pool: Pool, made: Path, keep: int | None, installation: str, secret: str) -> int:
+    """Remove backups of this installation beyond the number to keep, and the objects that only they had."""
+    own = [path for path, manifest in read_generations(folder).items() if manifest.is_of(installation, secret)]
+    earlier = [path for path in own if path != made]
+    if keep is None or len(earlier) < keep:
         return 0
-    old, kept = found[: len(found) - keep], found[len(found) - keep :]
+    old = earlier[: len(earlier) - (keep - 1)]
     for generation in old:
         shutil.rmtree(generation)
-    pool.prune(kept)
+    # Whoever else has backups here keeps their objects, whatever they are called.
+    others = [path.parent for path in folder.glob(f"*/{OBJECTS}") if path.parent not in old]
+    # Where a list of another cannot be read, nobody can tell what it names, and all objects stay.
+    with suppress(OSError, EOFError, ValueError, KeyError, TypeError, zlib.error):
+        pool.prune(others)
     return len(old)
 
 

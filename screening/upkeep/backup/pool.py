@@ -7,12 +7,16 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from screening.storage import Storage, StoredObject
-from screening.upkeep.backup.manifest import CHUNK_BYTES, OBJECTS, POOL, sha256_of
+from screening.upkeep.backup.manifest import CHUNK_BYTES, DAMAGED, OBJECTS, POOL, sha256_of
 
+PRIVATE_FOLDER = 0o700
+PARTS_READ_AGAIN = 8
+"""Of 256: each backup reads so many parts of the pool again, so that nightly ones have read all of it in a month."""
 _NAMED_BY_HASH = ("originals/", "containers/")
 
 
@@ -24,7 +28,7 @@ class Pool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / POOL
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         for part in range(256):
             (self._folder / f"{part:02x}").mkdir(exist_ok=True)
         self._index = sqlite3.connect(folder / "index.db", isolation_level=None)
@@ -33,6 +37,7 @@ class Pool:
         self._index.execute(
             "CREATE TABLE IF NOT EXISTS copied (key TEXT PRIMARY KEY, size INTEGER, modified TEXT, sha256 TEXT)"
         )
+        self._index.execute("CREATE TABLE IF NOT EXISTS read_again (part TEXT PRIMARY KEY, at TEXT)")
 
     def note_listed(self, key: str) -> None:
         self._index.execute("INSERT OR IGNORE INTO listed VALUES (?)", (key,))
@@ -51,8 +56,21 @@ class Pool:
     def path(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
 
-    def has(self, sha256: str) -> bool:
-        return self.path(sha256).is_file()
+    def has_whole(self, sha256: str) -> bool:
+        """Whether the pool has these bytes, read to the end; a damaged file is set aside."""
+        path = self.path(sha256)
+        return path.is_file() and not set_aside_if_damaged(path)
+
+    def read_some_again(self, now: str) -> int:
+        """Read the parts of the pool that were not read for longest, and set aside what is damaged: the backup that is
+        being made copies it again. Returns how many files that were."""
+        at = dict(self._index.execute("SELECT part, at FROM read_again"))
+        parts = sorted((f"{part:02x}" for part in range(256)), key=lambda part: (at.get(part, ""), part))
+        damaged = 0
+        for part in parts[:PARTS_READ_AGAIN]:
+            damaged += sum(set_aside_if_damaged(path) for path in list((self._folder / part).iterdir()))
+            self._index.execute("INSERT OR REPLACE INTO read_again VALUES (?, ?)", (part, now))
+        return damaged
 
     def keep(self, storage: Storage, found: StoredObject) -> str | None:
         """Copy an object unless it was copied before: the hash of its bytes.
@@ -72,14 +90,15 @@ class Pool:
         return sha256
 
     def prune(self, kept: Iterable[Path]) -> int:
-        """Remove objects that none of these backups names; returns how many."""
+        """Remove objects that none of these backups names; returns how many. Raises OSError or ValueError, and removes
+        none, where a list of one cannot be read."""
         self._index.execute("BEGIN")
         self._index.execute("CREATE TEMP TABLE named (sha256 TEXT PRIMARY KEY) WITHOUT ROWID")
         for generation in kept:
             names = ((line["sha256"],) for line in read_objects(generation))
             self._index.executemany("INSERT OR IGNORE INTO named VALUES (?)", names)
         removed = 0
-        for path in self._folder.glob("??/*"):
+        for path in chain(self._folder.glob("??/*"), self._folder.parent.glob(f"{DAMAGED}/*")):
             named = self._index.execute("SELECT 1 FROM named WHERE sha256 = ?", (path.name,)).fetchone()
             if named is None:
                 path.unlink()
@@ -126,3 +145,16 @@ def read_objects(generation: Path) -> Iterator[dict[str, Any]]:
 
 def object_is_whole(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path) == sha256
+
+
+def set_aside_if_damaged(path: Path) -> bool:
+    """Move a file of the pool away whose bytes are not those of its name, so that the next backup copies them again.
+
+    Returns whether it is damaged; raises OSError where it cannot be moved.
+    """
+    if sha256_of(path) == path.name:
+        return False
+    aside = path.parents[2] / DAMAGED
+    aside.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    path.replace(aside / path.name)
+    return True

@@ -15,8 +15,9 @@ from sqlalchemy import JSON, Column, Connection, DateTime, LargeBinary, MetaData
 from screening.database.engine import Database
 from screening.database.migrate import VERSION_TABLE
 
-LEFT_OUT = (VERSION_TABLE, "workers", "portal_sessions")
-"""The schema's version stands in the manifest, signs of life mean nothing later, and a restore signs nobody in."""
+LEFT_OUT = (VERSION_TABLE, "workers", "installation", "portal_sessions")
+"""The schema's version and the installation's id stand in the manifest, signs of life mean nothing later, and a restore
+signs nobody in."""
 AT_ONCE = 1000
 
 

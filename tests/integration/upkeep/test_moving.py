@@ -71,7 +71,7 @@ def test_an_installation_moves_to_the_other_kind_of_database(
     system = portal.system
     make_backup(system.database, system.storage, system.clock(), tmp_path / "backups", "fingerprint", None)
     storage_url = f"file://{tmp_path}/moved/objects"
-    restore(tmp_path / "backups", other_kind, open_storage(storage_url), system.clock(), "tests")
+    restore(tmp_path / "backups", other_kind, open_storage(storage_url), system.clock(), "tests", take_over=True)
     before, after = rows(system.database), rows(other_kind)
     assert {name for name, some in before.items() if some} >= {"scans", "predictions", "reviews", "schedules", "tokens"}
     assert after == before
