@@ -4,6 +4,7 @@ import os
 import sys
 from typing import Any
 
+from screening.private_files import OTHERS_NOTHING
 from screening.settings import SettingsError, load_settings
 
 try:
@@ -12,6 +13,7 @@ except SettingsError as error:
     sys.exit(str(error))
 
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
+umask = OTHERS_NOTHING
 workers = _settings.web_workers
 worker_class = "gthread"
 threads = _settings.web_threads

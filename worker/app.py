@@ -7,12 +7,14 @@ from typing import Any
 from celery import signals
 
 from screening.logs import set_up_logs
+from screening.private_files import keep_private
 from screening.queue import QueueName
 from screening.settings import load_settings
 from screening.system import open_system
 from worker.process import WorkerProcess
 from worker.tasks import register_tasks
 
+keep_private()
 settings = load_settings()
 set_up_logs(settings.log_level)
 process = WorkerProcess(open_system(settings))

@@ -97,6 +97,9 @@ class WithReferences:
     def free_bytes(self) -> int | None:
         return self.base.free_bytes()
 
+    def keeps_versions(self) -> bool | None:
+        return self.base.keeps_versions()
+
     def ping(self) -> None:
         self.base.ping()
 

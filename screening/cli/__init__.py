@@ -4,6 +4,8 @@ from importlib import import_module
 
 import click
 
+from screening.private_files import keep_private
+
 COMMANDS = {
     "up": ("screening.cli.up", "Start everything on this machine and keep it running."),
     "upload": ("screening.cli.upload", "Send files and folders of X-rays to be screened."),
@@ -48,3 +50,4 @@ class _Commands(click.Group):
 @click.version_option(package_name="fracture-screening", message="%(version)s")
 def main() -> None:
     """Screen X-rays for bone fractures in bulk: send them, watch them being screened, read the ranked worklist."""
+    keep_private()

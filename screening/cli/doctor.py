@@ -128,8 +128,15 @@ def _redis(settings: Settings) -> tuple[bool, str]:
 def _storage(settings: Settings) -> tuple[bool, str]:
     from screening.storage import open_storage
 
-    open_storage(settings.resolved_storage_url).ping()
-    return True, f"{settings.resolved_storage_url.partition('?')[0]} can be written and read"
+    storage = open_storage(settings.resolved_storage_url)
+    storage.ping()
+    found = f"{settings.resolved_storage_url.partition('?')[0]} can be written and read"
+    if storage.keeps_versions():
+        found += (
+            "; its bucket keeps older versions, so that what is removed or erased stays in it until a lifecycle rule "
+            "of the bucket removes noncurrent versions"
+        )
+    return True, found
 
 
 def _belonging(settings: Settings) -> tuple[bool, str]:

@@ -1,20 +1,22 @@
 """What a file that is sent again brings back: its rendition, and the jobs that were rejected for want of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
-from screening.database.states import JobState, WorkState
+from screening.database.states import UNFINISHED, JobState, WorkState
 from screening.database.tables import Job, Rendition, Scan
 from screening.ledger.lease import SET_ASIDE_CODE
 from screening.radiographs.problems import MAY_PASS_LATER
 
 ORIGINAL_MISSING_CODE = "original_missing"
 ORIGINAL_MISSING_REASON = "The original is not in storage any more. Send the file again."
-TRIED_AGAIN_WHEN_SENT = (SET_ASIDE_CODE, ORIGINAL_MISSING_CODE, *sorted(MAY_PASS_LATER))
+ORIGINAL_EXPIRED_CODE = "original_expired"
+ORIGINAL_EXPIRED_REASON = "The original was removed after its time. Send the file again."
+TRIED_AGAIN_WHEN_SENT = (SET_ASIDE_CODE, ORIGINAL_MISSING_CODE, ORIGINAL_EXPIRED_CODE, *sorted(MAY_PASS_LATER))
 """What a rendition was rejected for, where the same bytes may do better another time. A person who sends them again
 asks for that; no night does by itself, as it would ask the same of the same files for ever."""
 ANEW: dict[str, Any] = {"attempts": 0, "finished_at": None, "problem_code": None, "problem": None}
@@ -26,6 +28,28 @@ def note_missing_original(session: Session, now: datetime, scan_id: str) -> None
     """From here on the bytes of this scan are asked for: nobody may vouch for what storage does not have."""
     session.execute(
         update(Scan).where(Scan.id == scan_id, Scan.original_removed_at.is_(None)).values(original_removed_at=now),
+        execution_options=_PLAIN,
+    )
+
+
+def give_up_unneeded(session: Session, now: datetime, scan_ids: Sequence[str]) -> None:
+    """Renditions of these scans that wait though no job needs them, as those of cancelled runs may: their originals go.
+
+    Unlike what lost its original, they are not asked for again by visits of archives.
+    """
+    waiting = (Rendition.scan_id.in_(scan_ids), Rendition.state == WorkState.WAITING)
+    # Locked first, so that whoever sends one of them at this moment is either seen here or sees what is recorded here.
+    session.execute(select(Rendition.scan_id).where(*waiting).with_for_update())
+    needed = exists().where(Job.scan_id == Rendition.scan_id, Job.state.in_(UNFINISHED))
+    session.execute(
+        update(Rendition)
+        .where(*waiting, ~needed)
+        .values(
+            state=WorkState.REJECTED,
+            problem_code=ORIGINAL_EXPIRED_CODE,
+            problem=ORIGINAL_EXPIRED_REASON,
+            finished_at=now,
+        ),
         execution_options=_PLAIN,
     )
 

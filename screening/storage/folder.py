@@ -116,6 +116,9 @@ class FolderStorage:
     def free_bytes(self) -> int | None:
         return free_bytes_of(self.folder)
 
+    def keeps_versions(self) -> bool | None:
+        return False
+
     def ping(self) -> None:
         key = f"tmp/ping-{secrets.token_hex(8)}"
         self.put(key, b"ping")

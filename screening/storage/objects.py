@@ -95,6 +95,10 @@ class Storage(Protocol):
         """Room that is left; None where the storage does not tell, as S3 does not."""
         ...
 
+    def keeps_versions(self) -> bool | None:
+        """Whether what is deleted or replaced stays as an older version; None where the storage does not tell."""
+        ...
+
     def ping(self) -> None:
         """Write, read and delete a small object. Raises StorageError."""
         ...

@@ -105,6 +105,15 @@ class S3Storage:
     def free_bytes(self) -> int | None:
         return None
 
+    def keeps_versions(self) -> bool | None:
+        try:
+            answer = self._client.get_bucket_versioning(Bucket=self._bucket)
+        except (BotoCoreError, ClientError, HTTPError):
+            # A right of its own, and not every server knows versions.
+            return None
+        # Where they were suspended, those of before are still there.
+        return "Status" in answer
+
     def ping(self) -> None:
         key = f"tmp/ping-{secrets.token_hex(8)}"
         self.put(key, b"ping")

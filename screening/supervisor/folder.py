@@ -4,15 +4,21 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from screening.private_files import OTHERS_NOTHING, PRIVATE_FILE, PRIVATE_FOLDER
 from screening.settings import secret_key_problem
 from screening.supervisor.errors import UpError
 
-PRIVATE_FILE = 0o600
-PRIVATE_FOLDER = 0o700
+_MAY_COME_BEFORE = ("secret.key", "run", "logs", "checkpoints", "objects", "screening.db")
+"""What a data folder may hold before its first start, such as the key of the installation that is restored into it."""
+
+
+_EVERYBODY = 0o007
+"""A folder of another user that is open to a group alone is so on purpose."""
 
 
 class DataFolder:
@@ -27,15 +33,32 @@ class DataFolder:
         self.environment_file = self.run / "environment.json"
 
     def create(self) -> None:
-        """Make the folder for its owner alone. Raises UpError where that is not possible."""
+        """Make the folder for its owner alone, or close one that is there to others. Raises UpError where that is not
+        possible, or not safe because it holds other things."""
         try:
             self.path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            self._close_to_others()
             for folder in (self.run, self.logs):
                 folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         except OSError as error:
             raise UpError(
                 f"The data folder {self.path} cannot be used ({error.strerror}). Name another one with --data."
             ) from error
+
+    def _close_to_others(self) -> None:
+        found = self.path.stat()
+        mode = stat.S_IMODE(found.st_mode)
+        if not mode & OTHERS_NOTHING:
+            return
+        ours = self.environment_file.is_file() or all(path.name in _MAY_COME_BEFORE for path in self.path.iterdir())
+        if ours and found.st_uid == os.getuid():
+            self.path.chmod(mode & ~OTHERS_NOTHING)
+        elif mode & _EVERYBODY:
+            why = "it belongs to another user" if ours else "it holds other things"
+            raise UpError(
+                f"Every user may look into the data folder {self.path} (mode {mode:04o}), and it is not closed by "
+                f"itself because {why}. Call `chmod 700` for it as its owner, or name a new folder with --data."
+            )
 
     @contextmanager
     def lock(self) -> Iterator[None]:

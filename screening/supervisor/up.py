@@ -1,7 +1,6 @@
 """The command `screening up`: prepare the data folder, start everything, keep it alive, stop it in order."""
 
 import contextlib
-import os
 import shlex
 import shutil
 import sys
@@ -14,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from screening.clock import Clock, utc_now
 from screening.database.engine import Database
 from screening.errors import Conflict
+from screening.private_files import keep_private
 from screening.settings import Settings
 from screening.storage import open_storage
 from screening.supervisor.folder import DataFolder
@@ -30,7 +30,6 @@ from screening.supervisor.valkey import EmbeddedValkey, embed_valkey
 PATIENCE_S = 60.0
 """After this long without being ready the user is told why, once; starting goes on."""
 WATCH_EVERY_S = 5.0
-_OWNER_ONLY = 0o077
 
 
 def up(settings: Settings, clock: Clock = utc_now) -> None:
@@ -39,7 +38,7 @@ def up(settings: Settings, clock: Clock = utc_now) -> None:
     Errors of what it prepares are raised too: MigrationError, StorageError, BundleError, Refused.
     """
     folder = DataFolder(settings.data_dir)
-    os.umask(_OWNER_ONLY)
+    keep_private()
     folder.create()
     with Signals() as signals, folder.lock():
         stop_orphans(folder.path)

@@ -17,9 +17,10 @@ from screening import audit
 from screening.archives.references import reference_key
 from screening.database.engine import Database
 from screening.database.states import UNFINISHED, WorkState
-from screening.database.tables import Container, Job, Prediction, Rendition, Scan
+from screening.database.tables import Container, Job, Receipt, Rendition, Scan
 from screening.database.transactions import committed
 from screening.errors import Conflict
+from screening.ledger.reviving import give_up_unneeded
 from screening.runs.admission import scan_id_of
 from screening.storage import Storage, StoredObject
 from screening.upkeep.ownership import ORIGINALS, check_own, settle_own
@@ -124,8 +125,7 @@ def removable(
             with database.read() as session:
                 yield "orphaned", _without(old, _known_scans(session, old))
                 if policy.keep_originals is not None and folder == "originals/":
-                    expired = [found for found in old if found.modified < now - policy.keep_originals]
-                    yield "expired original", _expired(session, expired)
+                    yield "expired original", _expired(session, old, now - policy.keep_originals)
     for folder, known in (
         ("containers/", _wanted_containers),
         (reference_key("containers/"), _wanted_containers),
@@ -179,22 +179,28 @@ def _wanted_containers(session: Session, objects: Sequence[StoredObject]) -> set
     }
 
 
-def _expired(session: Session, objects: Sequence[StoredObject]) -> list[StoredObject]:
+def _expired(session: Session, objects: Sequence[StoredObject], before: datetime) -> list[StoredObject]:
     names = [scan_id_of(_name(found)) for found in objects]
-    done = set(session.scalars(select(Scan.sha256).where(Scan.id.in_(names), *original_is_spare())))
+    done = set(session.scalars(select(Scan.sha256).where(Scan.id.in_(names), *original_is_spare(before))))
     return [found for found in objects if _name(found) in done]
 
 
-def original_is_spare() -> list[ColumnElement[bool]]:
-    """Conditions on Scan: it is screened, its picture stays to be looked at, and no work needs the original now.
+def original_is_spare(before: datetime) -> list[ColumnElement[bool]]:
+    """Conditions on Scan: it was last received before this moment, and no work needs the original now.
 
-    What could not be screened keeps its original, because a person has yet to look at it.
+    When its file was put into storage says nothing of that: a restore or a move puts all of them anew. It does not
+    matter how the work ended, so that what was rejected or sent by mistake goes in its time as everything else.
     """
-    of_scan = Rendition.scan_id == Scan.id
+    received_again = exists().where(
+        Job.scan_id == Scan.id,
+        Receipt.run_id == Job.run_id,
+        Receipt.sha256 == Scan.sha256,
+        Receipt.received_at >= before,
+    )
     return [
-        exists().where(Prediction.scan_id == Scan.id),
-        exists().where(of_scan, Rendition.state == WorkState.READY),
-        ~exists().where(of_scan, Rendition.state.in_((WorkState.WAITING, WorkState.WORKING))),
+        Scan.received_at < before,
+        ~received_again,
+        ~exists().where(Rendition.scan_id == Scan.id, Rendition.state == WorkState.WORKING),
         ~exists().where(Job.scan_id == Scan.id, Job.state.in_(UNFINISHED)),
     ]
 
@@ -208,14 +214,14 @@ def _remove(
     if policy.keep_originals is None or not objects:
         return
     # Marked before it is deleted: from then on the bytes are asked for again where the scan is sent again.
-    ids = [scan_id_of(_name(found)) for found in objects]
-    marked = set(committed(database, lambda session: _mark(session, now, ids)))
+    ids, before = [scan_id_of(_name(found)) for found in objects], now - policy.keep_originals
+    marked = set(committed(database, lambda session: _mark(session, now, ids, before)))
     spared = []
     for found in objects:
         scan_id = scan_id_of(_name(found))
         if scan_id not in marked:
             continue
-        if storage.delete_unless_fresh(found.key, now - policy.keep_originals):
+        if storage.delete_unless_fresh(found.key, now - policy.grace):
             yield found
         else:
             spared.append(scan_id)
@@ -223,9 +229,11 @@ def _remove(
         committed(database, lambda session: _unmark(session, spared))
 
 
-def _mark(session: Session, now: datetime, scan_ids: Sequence[str]) -> Sequence[str]:
-    statement = update(Scan).where(Scan.id.in_(scan_ids), *original_is_spare()).values(original_removed_at=now)
-    return session.scalars(statement.returning(Scan.id), execution_options=_PLAIN).all()
+def _mark(session: Session, now: datetime, scan_ids: Sequence[str], before: datetime) -> Sequence[str]:
+    statement = update(Scan).where(Scan.id.in_(scan_ids), *original_is_spare(before)).values(original_removed_at=now)
+    marked = session.scalars(statement.returning(Scan.id), execution_options=_PLAIN).all()
+    give_up_unneeded(session, now, marked)
+    return marked
 
 
 def _unmark(session: Session, scan_ids: Sequence[str]) -> None:

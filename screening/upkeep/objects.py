@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening import audit
@@ -158,7 +158,13 @@ def _compare(database: Database, storage: Storage, now: datetime, part: str, *, 
 
 def _scans_within(part: str) -> Select[Any]:
     gone = Scan.original_removed_at
-    may_have_expired = and_(gone.is_not(None), exists().where(Prediction.scan_id == Scan.id))
+    found_missing = exists().where(
+        Rendition.scan_id == Scan.id,
+        Rendition.state == WorkState.REJECTED,
+        Rendition.problem_code == ORIGINAL_MISSING_CODE,
+    )
+    screened = exists().where(Prediction.scan_id == Scan.id)
+    may_have_expired = and_(gone.is_not(None), or_(screened, ~found_missing))
     columns: list[Any] = [Scan.id, Scan.sha256, Scan.size_bytes, gone.label("removed_at")]
     return select(*columns, may_have_expired.label("may_have_expired")).where(*_within(Scan.sha256, part))
 
@@ -191,7 +197,7 @@ def _is_there(
 def _is_going(now: datetime, scan: Row[Any], one: StoredObject) -> bool:
     """Whether a clean-up may be about to remove this original.
 
-    It marks a scan first, only one that is screened, and spares what was put since it began, less than a day ago.
+    It marks a scan first, only one whose work is over, and spares what was put since it began, less than a day ago.
     """
     recent: bool = scan.removed_at >= now - _CLEANED_WITHIN and one.modified <= scan.removed_at
     return recent and scan.may_have_expired

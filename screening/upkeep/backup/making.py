@@ -25,6 +25,7 @@ from screening.database.migrate import VERSION_TABLE
 from screening.database.states import WorkState
 from screening.database.tables import Container, Scan
 from screening.errors import Conflict
+from screening.private_files import PRIVATE_FILE, PRIVATE_FOLDER
 from screening.storage import ObjectMissing, Storage, container_key, original_key
 from screening.upkeep.backup.manifest import (
     FORMAT,
@@ -37,13 +38,12 @@ from screening.upkeep.backup.manifest import (
     part_of,
     read_generations,
 )
-from screening.upkeep.backup.pool import PRIVATE_FOLDER, Pool
+from screening.upkeep.backup.pool import Pool
 from screening.upkeep.backup.rows import one_moment, tables_of, write_rows
 from screening.upkeep.ownership import settle_own
 
 FOLDERS = ("checkpoints/", "originals/", "references/", "displays/", "renditions/")
 MOMENTS_TRIED = 5
-PRIVATE_FILE = 0o600
 
 
 @dataclass(frozen=True)

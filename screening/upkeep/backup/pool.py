@@ -11,10 +11,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from screening.private_files import PRIVATE_FOLDER
 from screening.storage import Storage, StoredObject
 from screening.upkeep.backup.manifest import CHUNK_BYTES, DAMAGED, OBJECTS, POOL, sha256_of
 
-PRIVATE_FOLDER = 0o700
 PARTS_READ_AGAIN = 8
 """Of 256: each backup reads so many parts of the pool again, so that nightly ones have read all of it in a month."""
 _NAMED_BY_HASH = ("originals/", "containers/")

@@ -1,13 +1,20 @@
 """Clean-up removes what nothing names, after its grace, and shows it first."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import boto3
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
-from screening.database.states import WorkState
-from screening.database.tables import AuditEvent, Container, Rendition, Scan
+from screening.cli.doctor import _storage
+from screening.database.engine import Database
+from screening.database.states import JobState, WorkState
+from screening.database.tables import AuditEvent, Container, Job, Prediction, Receipt, Rendition, Scan
 from screening.storage import container_key, display_key, open_storage, original_key, rendition_key
+from screening.storage.folder import FolderStorage
+from screening.upkeep.backup.making import make_backup
+from screening.upkeep.backup.restoring import restore
 from screening.upkeep.clean_up import Policy, Removed, clean_up
 from screening.upkeep.ownership import MARKER
 from tests.installation import phantom_png
@@ -132,10 +139,62 @@ def test_an_original_that_is_kept_again_meanwhile_is_spared(screened: Portal, mo
     assert [scan.original_removed_at for scan in scans(screened)] == [None, None]
 
 
-def test_what_could_not_be_screened_keeps_its_original(screened: Portal) -> None:
+def test_what_could_not_be_screened_expires_as_everything_else(screened: Portal) -> None:
     with screened.system.database.write() as session:
-        session.execute(update(Rendition).values(state=WorkState.REJECTED, problem="damaged"))
-    assert counts(run_clean_up(screened, OLD))["expired original"] == 0
+        session.execute(delete(Prediction))
+        session.execute(update(Job).values(state=JobState.REJECTED))
+        session.execute(update(Rendition).values(state=WorkState.REJECTED, problem="damaged", problem_code="damaged"))
+    assert counts(run_clean_up(screened, OLD, datetime.now(UTC) + timedelta(days=1)))["expired original"] == 0
+    assert counts(run_clean_up(screened, OLD))["expired original"] == 2
+
+
+def test_what_was_sent_by_mistake_and_cancelled_expires_and_can_be_sent_again(portal: Portal) -> None:
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, ("letter.png", phantom_png(1)))
+    assert counts(run_clean_up(portal, OLD))["expired original"] == 0, "work needs it"
+    api.post(f"/api/v1/runs/{run}/cancel")
+    assert counts(run_clean_up(portal, OLD))["expired original"] == 1
+    with portal.system.database.read() as session:
+        assert session.scalars(select(Rendition.problem_code)).all() == ["original_expired"]
+    again = api.open_run()
+    api.receipts(again, ("letter.png", phantom_png(1)))
+    screen_everything(portal.system, {})
+    with portal.system.database.read() as session:
+        assert session.scalars(select(Job.state).where(Job.run_id == again)).all() == [JobState.SCREENED]
+
+
+def test_time_counts_from_the_receipt_and_not_from_a_restore(screened: Portal, tmp_path: Path) -> None:
+    backup, system = tmp_path / "backups", screened.system
+    make_backup(system.database, system.storage, LATER, backup, "s")
+    database, storage = Database(f"sqlite:///{tmp_path}/back.db"), FolderStorage(tmp_path / "back")
+    restore(backup, database, storage, LATER, "tests")
+    received = scans(screened)[0].received_at
+    policy, grace_over = Policy(keep_originals=timedelta(days=2)), datetime.now(UTC) + timedelta(hours=25)
+    with database.write() as session:
+        session.execute(update(Scan).values(received_at=received - timedelta(days=1.5)))
+        session.execute(update(Receipt).values(received_at=received - timedelta(days=1.5)))
+    removed = clean_up(database, storage, grace_over, policy, "tests", apply=True)
+    assert removed["expired original"].count == 2, "a day in this storage, and more than two days since they came"
+    database.dispose()
+
+
+def test_what_was_received_again_counts_from_then(screened: Portal) -> None:
+    with screened.system.database.write() as session:
+        session.execute(update(Scan).values(received_at=LATER - timedelta(days=30)))
+    assert counts(run_clean_up(screened, Policy(keep_originals=timedelta(days=5))))["expired original"] == 0
+    with screened.system.database.write() as session:
+        session.execute(update(Receipt).values(received_at=LATER - timedelta(days=30)))
+    assert counts(run_clean_up(screened, Policy(keep_originals=timedelta(days=5))))["expired original"] == 2
+
+
+def test_the_doctor_tells_of_a_bucket_that_keeps_what_is_removed(portal: Portal, s3_url: str, s3_endpoint: str) -> None:
+    settings = portal.system.settings.model_copy(update={"storage_url": s3_url})
+    assert "versions" not in _storage(settings)[1]
+    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
+    bucket = s3_url.split("/")[2]
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    assert "lifecycle rule" in _storage(settings)[1]
 
 
 def test_the_same_on_s3(screened: Portal, s3_url: str) -> None:

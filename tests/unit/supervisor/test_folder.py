@@ -1,6 +1,8 @@
 """The data folder: private, used by one at a time, with secrets that stay."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,56 @@ def test_the_folder_and_its_secrets_are_their_owners_alone(tmp_path: Path) -> No
     assert mode(folder.path) == mode(folder.run) == mode(folder.logs) == 0o700
     assert mode(folder.secret_key_file) == mode(folder.environment_file) == 0o600
     assert len(secret) >= 32
+
+
+def test_a_folder_that_is_there_and_open_is_closed(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.path.mkdir()
+    (folder.path / "secret.key").write_text("x" * 40)
+    folder.path.chmod(0o755)
+    folder.create()
+    assert mode(folder.path) == 0o700
+    folder.keep_environment({})
+    (folder.path / "anything").touch()
+    folder.path.chmod(0o2775)
+    folder.create()
+    assert folder.path.stat().st_mode & 0o7777 == 0o2700
+
+
+def test_an_open_folder_with_other_things_in_it_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "thesis.odt").touch()
+    tmp_path.chmod(0o755)
+    with pytest.raises(UpError, match=r"mode 0755.*holds other things.*chmod 700"):
+        DataFolder(tmp_path).create()
+    assert mode(tmp_path) == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.odt"]
+
+
+def test_what_a_command_writes_is_its_owners_alone(tmp_path: Path) -> None:
+    """Also where it makes the data folder by itself, as no `screening up` did."""
+    url = f"sqlite:///{tmp_path / 'new' / 'screening.db'}"
+    command = [str(Path(sys.executable).parent / "screening"), "migrate"]
+    environment = {**os.environ, "SCREENING_DATABASE_URL": url, "SCREENING_DATA_DIR": str(tmp_path / "new")}
+    old = os.umask(0o022)
+    try:
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+    finally:
+        os.umask(old)
+    assert mode(tmp_path / "new") == 0o700
+    assert mode(tmp_path / "new" / "screening.db") == 0o600
+
+
+@pytest.mark.parametrize("module", ["worker.app", "web.gunicorn_conf"])
+def test_processes_of_their_own_write_for_their_owner_alone(module: str, tmp_path: Path) -> None:
+    program = f"import os, {module} as m; print(oct(getattr(m, 'umask', None) or os.umask(0)))"
+    environment = {
+        **os.environ,
+        "SCREENING_REDIS_URL": "redis://127.0.0.1:1/0",
+        "SCREENING_SECRET_KEY": "x" * 40,
+        "SCREENING_DATA_DIR": str(tmp_path),
+    }
+    done = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.strip().splitlines()[-1] == "0o77"
 
 
 def test_the_secret_is_made_once(tmp_path: Path) -> None:
