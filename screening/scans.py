@@ -58,7 +58,7 @@ class StudyView:
 def get_scan(session: Session, scan_id: str) -> Scan:
     """Raises NotFound."""
     scan = session.get(Scan, scan_id)
-    if scan is None:
+    if scan is None or scan.erased_at is not None:
         raise NotFound("unknown_scan", f"There is no scan {scan_id[:40]}. Look for it in the worklist.")
     return scan
 

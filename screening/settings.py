@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     """Uploads wait while so many pictures of their lane, or of a more urgent one, are not screened yet."""
 
     keep_originals_days: int = Field(default=0, ge=0, le=36_500)
-    """`screening clean-up` removes originals of screened scans that are older; 0 keeps them for ever."""
+    """`screening clean-up` removes originals that were received longer ago; 0 keeps them for ever."""
 
     engine: EngineKind = "auto"
     form: FormName = "auto"

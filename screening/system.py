@@ -29,13 +29,17 @@ class System:
 
     def pseudonym(self, identifier: str) -> str:
         """A keyed hash (HMAC-SHA-256, 32 hex digits) that stands for an identifier which must not be kept."""
-        key = self.settings.secret_key.get_secret_value().encode()
-        return hmac.new(key, identifier.encode(), hashlib.sha256).hexdigest()[:32]
+        return pseudonym_of(self.settings.secret_key.get_secret_value(), identifier)
 
     def close(self) -> None:
         """Send the last wake-ups and close the connections of this process."""
         self.waker.close()
         self.database.dispose()
+
+
+def pseudonym_of(secret_key: str, identifier: str) -> str:
+    """The same under a given key."""
+    return hmac.new(secret_key.encode(), identifier.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def open_system(settings: Settings) -> System:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from screening import checkpoints
 from screening.database.transactions import TRIES_TO_RECORD, committed
+from screening.erasure.erasing import forget_what_was_erased
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import (
     PreparedScan,
@@ -207,6 +208,11 @@ class Preparer:
             )
 
         rejected = committed(system.database, record, TRIES_TO_RECORD)
+        made = [(claim.scan_id, claim.spec) for claim, outcome in outcomes if isinstance(outcome, PreparedScan)]
+        try:
+            forget_what_was_erased(system.database, system.storage, made)
+        except StorageError as error:
+            log.warning("pictures of erased scans stay until the next clean-up", error=str(error))
         system.waker.wake(QueueName.SCREEN)
         self.rejected += rejected
         self.prepared += sum(isinstance(outcome, PreparedScan) for _, outcome in outcomes)

@@ -14,7 +14,10 @@ from screening.database.schedule_tables import Archive, ArchiveFile
 from screening.database.states import WorkState
 from screening.database.tables import Container, Rendition, Scan
 from screening.database.transactions import committed
+from screening.erasure.rows import erased_path
+from screening.erasure.words import ERASED_CODE
 from screening.ledger.reviving import ORIGINAL_MISSING_CODE
+from screening.runs.admission import Receipted
 from screening.runs.intake import Arrival
 from screening.system import System
 
@@ -31,16 +34,17 @@ def not_seen(
     do better. Those that are being written are not among them.
     """
     now = system.clock().timestamp()
+    erased = {erased_path(file.path, system.pseudonym): file.path for file in files}
     with system.database.read() as session:
         rows = session.execute(
             select(ArchiveFile.path, ArchiveFile.size_bytes, ArchiveFile.modified, ArchiveFile.sha256).where(
                 ArchiveFile.archive_id == archive.id,
-                ArchiveFile.path.in_([file.path for file in files]),
+                ArchiveFile.path.in_([*(file.path for file in files), *erased]),
                 ~exists().where(Scan.sha256 == ArchiveFile.sha256, *_lacks_its_original(archive)),
                 ~_was_gone_when_unpacked(),
             )
         )
-        seen = {row.path: row for row in rows}
+        seen = {erased.get(row.path, row.path): row for row in rows}
     for file in files:
         row = seen.get(file.path)
         as_it_was = row is not None and (row.size_bytes, row.modified) == (file.size, file.modified)
@@ -54,18 +58,24 @@ def not_seen(
             yield file
 
 
-def remember(system: System, archive: Archive, files: Sequence[FoundFile], arrivals: Sequence[Arrival]) -> None:
-    """Not those that could not be read: the next visit tries them again."""
+def remember(
+    system: System,
+    archive: Archive,
+    files: Sequence[FoundFile],
+    arrivals: Sequence[Arrival],
+    receipts: Sequence[Receipted],
+) -> None:
+    """Not those that could not be read: the next visit tries them again. Of an erased one the path is not kept."""
     remembered = [
         {
             "archive_id": archive.id,
-            "path": file.path,
+            "path": erased_path(file.path, system.pseudonym) if receipt.code == ERASED_CODE else file.path,
             "size_bytes": file.size,
             "modified": file.modified,
             "sha256": arrival.sha256,
             "seen_at": system.clock(),
         }
-        for file, arrival in zip(files, arrivals, strict=True)
+        for file, arrival, receipt in zip(files, arrivals, receipts, strict=True)
         if arrival.refusal is None or arrival.refusal.code != "unreadable"
     ]
     if remembered:
@@ -81,7 +91,7 @@ def held_files(system: System, archive: Archive) -> bool:
 
 def _lacks_its_original(archive: Archive) -> list[ColumnElement[bool]]:
     """Conditions on Scan. Of a copy there must be work that lacks it: clean-up removes copies in their time."""
-    lacking: list[ColumnElement[bool]] = [Scan.original_removed_at.is_not(None)]
+    lacking: list[ColumnElement[bool]] = [Scan.original_removed_at.is_not(None), Scan.erased_at.is_(None)]
     if not archive.in_place:
         rejected = (Rendition.state == WorkState.REJECTED, Rendition.problem_code == ORIGINAL_MISSING_CODE)
         lacking.append(exists().where(Rendition.scan_id == Scan.id, *rejected))

@@ -93,7 +93,7 @@ def _batches(files: Iterator[FoundFile], size: int) -> Iterator[list[FoundFile]]
 def _admit(system: System, archive: Archive, run_id: int, files: Sequence[FoundFile]) -> list[Receipted]:
     arrivals = [look_at_found(system, archive, file) for file in files]
     receipts = admit_arrivals(system, run_id, arrivals)
-    remember(system, archive, files, arrivals)
+    remember(system, archive, files, arrivals, receipts)
     return receipts
 
 

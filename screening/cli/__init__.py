@@ -23,6 +23,8 @@ COMMANDS = {
     "bench": ("screening.cli.bench", "Measure how fast this machine screens."),
     "clean-up": ("screening.cli.clean_up", "Find temporary, orphaned and expired objects; remove them with --apply."),
     "try-again": ("screening.cli.try_again", "Count what could not be prepared, by reason; try it again with --apply."),
+    "scan": ("screening.cli.erase", "Erase a scan that must not be kept."),
+    "run": ("screening.cli.erase", "Erase what came with a run that must not be kept."),
     "backup": ("screening.cli.backup", "Copy database and objects to a folder, while everything runs."),
     "restore": ("screening.cli.backup", "Bring a backup into an empty installation."),
     "health": ("screening.cli.health", "Check one kind of process on this machine, for health checks."),

@@ -15,7 +15,7 @@ from screening.cli.installation import command_actor, data_option, explained, se
     "--keep-originals-days",
     "keep_days",
     type=click.IntRange(0, 36_500),
-    help="Originals of screened scans that are older are removed; 0 keeps all. [env: SCREENING_KEEP_ORIGINALS_DAYS]",
+    help="Originals that were received longer ago are removed; 0 keeps all. [env: SCREENING_KEEP_ORIGINALS_DAYS]",
 )
 @click.option(
     "--grace-hours",

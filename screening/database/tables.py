@@ -59,6 +59,8 @@ class Scan(Base):
     """The original was removed after its time, or is lost; a file sent again brings it back."""
     original_in_place: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Storage has a reference to a file of an archive, and not the bytes."""
+    erased_at: Mapped[datetime | None]
+    """Erased by order: nothing but this row and its hash is left, so that the same bytes are not taken again."""
 
 
 class Rendition(Leased, Base):

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Executable, or_, select, update
+from sqlalchemy import Executable, Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from screening.database.base import Base
 from screening.database.inserting import insert_for
 from screening.database.states import JobState, RunState, WorkState
 from screening.database.tables import Checkpoint, Container, Job, Prediction, Receipt, Rendition, Run, Scan
+from screening.erasure.words import ERASED_CODE, ERASED_NAME, ERASED_REASON
 from screening.errors import Conflict
 from screening.ledger.reviving import TRIED_AGAIN_WHEN_SENT, revive_jobs, revive_renditions
 from screening.ledger.unpacking import revive_container
@@ -78,7 +79,8 @@ def admit_scan(
 
     The same bytes are one scan, whatever they are called. A scan that the run's checkpoint has screened is not
     screened again: its job is finished at once. Admitting the same file under the same name twice changes nothing,
-    unless sending it again mends what it was rejected for: then its job begins anew.
+    unless sending it again mends what it was rejected for: then its job begins anew. What was erased is rejected, and
+    its name is not kept.
     """
     scan_id = scan_id_of(file.sha256)
     spec = _spec_of(session, run)
@@ -97,6 +99,11 @@ def admit_scan(
         },
     )
     if not new:
+        # Locked as every job locks it that refers to it, so that nobody erases it between this look and the commit.
+        erased: Select[Any] = select(Scan.erased_at).where(Scan.id == scan_id)
+        if session.scalar(erased.with_for_update(read=True, key_share=True)) is not None:
+            refuse_file(session, now, run, ERASED_NAME, None, file.size_bytes, ERASED_CODE, ERASED_REASON, container_id)
+            return Receipted(file.name, file.sha256, "rejected", ERASED_CODE, ERASED_REASON)
         # The bytes are in storage again, should they have been removed, or for the first time.
         lacked = Scan.original_removed_at.is_not(None)
         session.execute(

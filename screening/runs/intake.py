@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from screening.database.states import RunState
 from screening.database.tables import Run
 from screening.database.transactions import committed
+from screening.erasure.words import ERASED_CODE
 from screening.radiographs.problems import Unscreenable
 from screening.radiographs.sniff import HEAD_BYTES, sniff, why_refused
 from screening.runs.admission import (
@@ -69,7 +70,12 @@ def admit_arrivals(
         return [_admit(session, system.clock(), run, arrival, container_id) for arrival in arrivals]
 
     # Two senders of the same files in different orders may end in a deadlock, of which one is tried again.
-    return committed(system.database, admit)
+    receipts = committed(system.database, admit)
+    for arrival, receipt in zip(arrivals, receipts, strict=True):
+        if receipt.code == ERASED_CODE and arrival.sha256 is not None:
+            # It was kept before its rows were looked at.
+            system.storage.delete(original_key(arrival.sha256))
+    return receipts
 
 
 def _run_of_container(session: Session, run_id: int) -> Run:

@@ -13,7 +13,7 @@ from screening.private_files import OTHERS_NOTHING, PRIVATE_FILE, PRIVATE_FOLDER
 from screening.settings import secret_key_problem
 from screening.supervisor.errors import UpError
 
-_MAY_COME_BEFORE = ("secret.key", "run", "logs", "checkpoints", "objects", "screening.db")
+_MAY_COME_BEFORE = ("secret.key", "run", "logs", "checkpoints", "objects", "screening.db", "tmp", "lost+found")
 """What a data folder may hold before its first start, such as the key of the installation that is restored into it."""
 
 

@@ -27,6 +27,7 @@ from screening.upkeep.ownership import ORIGINALS, check_own, settle_own
 
 AT_ONCE = 500
 EXAMPLES = 3
+_NOT_ERASED = (Scan.erased_at.is_(None),)
 KINDS = ("temporary", "orphaned", "expired original")
 
 
@@ -156,12 +157,12 @@ def _name(found: StoredObject) -> str:
 
 def _known_scans(session: Session, objects: Sequence[StoredObject]) -> set[str]:
     names = {_name(found): found.key for found in objects}
-    return {names[sha] for sha in session.scalars(select(Scan.sha256).where(Scan.sha256.in_(names)))}
+    return {names[sha] for sha in session.scalars(select(Scan.sha256).where(Scan.sha256.in_(names), *_NOT_ERASED))}
 
 
 def _known_displays(session: Session, objects: Sequence[StoredObject]) -> set[str]:
     names = {_name(found): found.key for found in objects}
-    return {names[scan] for scan in session.scalars(select(Scan.id).where(Scan.id.in_(names)))}
+    return {names[scan] for scan in session.scalars(select(Scan.id).where(Scan.id.in_(names), *_NOT_ERASED))}
 
 
 def _known_renditions(session: Session, objects: Sequence[StoredObject]) -> set[str]:

@@ -166,7 +166,9 @@ def _scans_within(part: str) -> Select[Any]:
     screened = exists().where(Prediction.scan_id == Scan.id)
     may_have_expired = and_(gone.is_not(None), or_(screened, ~found_missing))
     columns: list[Any] = [Scan.id, Scan.sha256, Scan.size_bytes, gone.label("removed_at")]
-    return select(*columns, may_have_expired.label("may_have_expired")).where(*_within(Scan.sha256, part))
+    return select(*columns, may_have_expired.label("may_have_expired")).where(
+        *_within(Scan.sha256, part), Scan.erased_at.is_(None)
+    )
 
 
 def _is_there(
