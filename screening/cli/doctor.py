@@ -70,9 +70,11 @@ def _examine(data: Path | None, depth: _Depth) -> Iterator[Finding]:
     schema = _point("database", lambda: _database(settings))
     yield schema
     yield _point("redis", lambda: _redis(settings))
-    yield _point("storage", lambda: _storage(settings))
+    storage = _point("storage", lambda: _storage(settings))
+    yield storage
     if schema.ok:
-        yield _point("belonging", lambda: _belonging(settings))
+        if storage.ok:
+            yield _point("belonging", lambda: _belonging(settings))
         yield _point("checkpoint", lambda: _checkpoint(settings))
         for kind in KINDS:
             yield _point(kind, lambda kind=kind: _worker(settings, kind))  # type: ignore[misc]
