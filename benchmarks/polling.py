@@ -164,7 +164,7 @@ def main() -> None:
     with portal(PORT) as served:
         fill(served.database, given.runs, given.jobs)
         with served.database.write() as session:
-            token = issue_token(session, utc_now(), served.person, "benchmark")
+            token = issue_token(session, utc_now(), served.person, "benchmark", "benchmark")
         watch(given, served, token)
 
 

@@ -48,7 +48,7 @@ def make_files(folder: Path, count: int, size: int) -> None:
 
 def upload(page: Page, served: Portal, folder: Path, seconds: float) -> None:
     with served.database.write() as session:
-        secret = issue_sign_in_link(session, utc_now(), served.person)
+        secret = issue_sign_in_link(session, utc_now(), served.person, "benchmark")
     page.goto(f"{served.url}/sign-in/{secret}")
     page.wait_for_url(f"{served.url}/")
     page.goto(f"{served.url}/runs/new")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from screening.cli.installation import data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, settings_beside
 
 if TYPE_CHECKING:
     from screening.database.engine import Database
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from screening.erasure.rows import Pseudonym
     from screening.storage import Storage
 
-ACTOR = "screening command"
 reason_option = click.option(
     "--reason", required=True, help="Why; kept in the audit trail. Do not name the person it is about."
 )
@@ -40,7 +39,7 @@ def erase_scan(scan_id: str, reason: str, yes: bool, data: Path | None) -> None:
 
     _confirm(yes, f"Erase the scan {scan_id} with its results and reviews?")
     database, storage, pseudonym = _opened(data)
-    _tell(erase(database, storage, utc_now(), scan_id, reason, ACTOR, pseudonym))
+    _tell(erase(database, storage, utc_now(), scan_id, reason, command_actor(), pseudonym))
 
 
 @click.group
@@ -64,7 +63,7 @@ def erase_run(run_id: int, reason: str, yes: bool, data: Path | None) -> None:
 
     _confirm(yes, f"Erase all scans that came with run {run_id} alone, with their results and reviews?")
     database, storage, pseudonym = _opened(data)
-    _tell(erase(database, storage, utc_now(), run_id, reason, ACTOR, pseudonym))
+    _tell(erase(database, storage, utc_now(), run_id, reason, command_actor(), pseudonym))
 
 
 def _confirm(yes: bool, question: str) -> None:

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import data_option, explained, settings_beside
-
-ACTOR = "screening command"
+from screening.cli.installation import command_actor, data_option, explained, settings_beside
 
 
 @click.command
@@ -33,7 +31,7 @@ def try_again(codes: tuple[str, ...], apply: bool, as_json: bool, data: Path | N
     database = Database(settings_beside(data).resolved_database_url)
     found = rejected_by_reason(database)
     chosen = {code: number for code, number in found.items() if not codes or code in codes}
-    tried = try_them(database, utc_now(), codes, ACTOR) if apply else 0
+    tried = try_them(database, utc_now(), codes, command_actor()) if apply else 0
     if as_json:
         print_json({"applied": apply, "found": chosen, "tried_again": tried})
         return
