@@ -18,8 +18,8 @@ from screening.database.transactions import committed
 from screening.inference.bundle import BundleError
 from screening.inference.engine import EngineError
 from screening.ledger.claiming import BatchClaim, claim_batch, queued_up_to
+from screening.ledger.due import waiting_renditions
 from screening.ledger.lease import Lease
-from screening.ledger.preparing import waiting_renditions
 from screening.ledger.releasing import release_jobs
 from screening.ledger.remaking import remake_rendition
 from screening.ledger.sweeping import complete_runs

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from screening.database.states import UNFINISHED, JobState, Lane, RunState, WorkState
+from screening.database.states import UNFINISHED, JobState, RunState, WorkState
 from screening.database.tables import Checkpoint, Job, Rendition, Run, Scan
+from screening.ledger.due import due_renditions
 from screening.ledger.lanes import settle_lanes
 from screening.ledger.lease import Lease, after_attempts
 from screening.ledger.reviving import ORIGINAL_MISSING_CODE, note_missing_original
@@ -46,17 +47,10 @@ def claim_renditions(session: Session, lease: Lease, now: datetime, limit: int) 
     """Claim up to `limit` waiting renditions, the most urgent lane and the least tried first.
 
     Those that were tried before come in smaller numbers (see `after_attempts`), so that one that ends its worker is
-    soon alone. Those of the lane archive wait while every run of that lane is paused, such as outside a schedule's
-    window.
+    soon alone. Those of the lane archive wait while no run needs them that is not paused, such as outside a schedule's
+    window (see `due`).
     """
-    waiting = (
-        select(Rendition.scan_id, Rendition.spec, Rendition.attempts)
-        .where(Rendition.state == WorkState.WAITING, Rendition.lane <= _last_open_lane(session))
-        .order_by(Rendition.lane, Rendition.attempts, Rendition.queued_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = session.execute(waiting).all()
+    rows = due_renditions(session, limit)
     if not rows:
         return []
     attempts = rows[0].attempts
@@ -222,19 +216,6 @@ def _wait_again(session: Session, held: Sequence[ColumnElement[bool]], more: dic
 def these_renditions(keys: Collection[tuple[str, str]]) -> tuple[ColumnElement[bool], ...]:
     """The scans by themselves too: for pairs alone SQLite uses no index, and reads every rendition there is."""
     return Rendition.scan_id.in_([scan_id for scan_id, _ in keys]), tuple_(Rendition.scan_id, Rendition.spec).in_(keys)
-
-
-def waiting_renditions(session: Session) -> bool:
-    """Whether any rendition waits that could be claimed now."""
-    waiting = select(Rendition.scan_id).where(
-        Rendition.state == WorkState.WAITING, Rendition.lane <= _last_open_lane(session)
-    )
-    return session.scalar(waiting.limit(1)) is not None
-
-
-def _last_open_lane(session: Session) -> Lane:
-    at_work = select(Run.id).where(Run.lane == Lane.ARCHIVE, Run.state.in_((RunState.OPEN, RunState.RUNNING)))
-    return Lane.ROUTINE if session.scalar(at_work.limit(1)) is None else Lane.ARCHIVE
 
 
 def _held(lease: Lease, scan_id: str, spec: str) -> tuple[ColumnElement[bool], ...]:

@@ -10,9 +10,10 @@ from screening.database.states import UNFINISHED, JobState, RunState, WorkState
 from screening.database.tables import Container, Job, Rendition, Run
 from screening.ledger.cancelling import cancel_what_is_left
 from screening.ledger.claiming import first_job, queued_up_to
+from screening.ledger.due import waiting_renditions
 from screening.ledger.lanes import settle_lanes
 from screening.ledger.lease import SET_ASIDE_CODE
-from screening.ledger.preparing import reject_jobs, these_renditions, waiting_renditions
+from screening.ledger.preparing import reject_jobs, these_renditions
 from screening.ledger.releasing import requeue_jobs
 from screening.ledger.unpacking import reject_container_receipt
 

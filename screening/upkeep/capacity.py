@@ -16,10 +16,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from screening.database.engine import Database
-from screening.database.states import UNFINISHED, WorkState
-from screening.database.tables import Job, Rendition, Scan
+from screening.database.states import UNFINISHED, RunState
+from screening.database.tables import Job, Run, Scan
 from screening.errors import Busy, Full
 from screening.ledger.claiming import queued_up_to
+from screening.ledger.due import waiting_up_to
 from screening.storage import Storage
 from screening.storage.folder import free_bytes_of
 
@@ -114,8 +115,7 @@ class Capacity:
     def _measure_waiting(self, lane: int) -> int:
         most = self.limits.most_waiting
         with self._database.read() as session:
-            some = select(Rendition.scan_id).where(Rendition.state == WorkState.WAITING, Rendition.lane <= lane)
-            renditions = session.scalar(select(func.count()).select_from(some.limit(most).subquery())) or 0
+            renditions = waiting_up_to(session, most, lane)
             return renditions + queued_up_to(session, most - renditions, lane) if renditions < most else most
 
 
@@ -143,6 +143,11 @@ class _Measured(Generic[T]):
 
 
 def oldest_waiting_s(session: Session, now: datetime) -> float:
-    """Age of the oldest job that is not finished, in seconds; 0 where none is left."""
-    oldest = session.scalar(select(func.min(Job.created_at)).where(Job.state.in_(UNFINISHED)))
+    """Age of the oldest unfinished job of a run that is not paused, in seconds; 0 where none is left.
+
+    A night that waits for its next window is no delay, and neither is what a person has paused.
+    """
+    live = Run.state.in_((RunState.OPEN, RunState.RUNNING))
+    unfinished = select(func.min(Job.created_at)).join(Run, Run.id == Job.run_id).where(live, Job.state.in_(UNFINISHED))
+    oldest = session.scalar(unfinished)
     return (now - oldest).total_seconds() if oldest else 0.0

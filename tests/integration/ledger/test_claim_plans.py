@@ -9,11 +9,12 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from screening.database.engine import Database
-from screening.database.states import JobState, Lane, RunState
-from screening.database.tables import Checkpoint, Job, Run, Scan
+from screening.database.states import JobState, Lane, RunState, WorkState
+from screening.database.tables import Checkpoint, Job, Rendition, Run, Scan
 from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
-from tests.integration.ledger.steps import NOW
+from screening.ledger.preparing import claim_renditions
+from tests.integration.ledger.steps import NOW, add_checkpoint
 from tests.statements import kept_statements
 
 SCREENED, QUEUED, BATCH = 3000, 100, 32
@@ -91,6 +92,64 @@ def test_a_claim_does_not_walk_through_what_is_done(nearly_done: Database, untri
                 [[top]] = connection.exec_driver_sql(explain, parameters).scalars().all()
                 passed_over = sum(node.get("Rows Removed by Filter", 0) for node in nodes(top["Plan"]))
                 assert passed_over <= BATCH, json.dumps(top, indent=1)
+
+
+@pytest.fixture
+def beside_a_paused_night(database: Database) -> Database:
+    """A paused night that waits for thousands of renditions, and an upload that the statistics do not know yet."""
+    with database.write() as session:
+        add_checkpoint(session, "one", active=True)
+        add_checkpoint(session, "two", active=False, spec="other")
+    add_waiting(database, "two", "other", RunState.PAUSED, SCREENED)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    add_waiting(database, "one", "spec", RunState.OPEN, QUEUED)
+    return database
+
+
+def add_waiting(database: Database, checkpoint: str, spec: str, state: RunState, count: int) -> None:
+    """A run of the archive in this state, none of whose renditions is there."""
+    with database.write() as session:
+        run = Run(name="r", lane=Lane.ARCHIVE, state=state, checkpoint_id=checkpoint, created_by="t", created_at=NOW)
+        session.add(run)
+        session.flush()
+        ids = [f"{run.id:04x}{number:028x}" for number in range(count)]
+        common = {"size_bytes": 1, "media_type": "image/png", "received_at": NOW}
+        session.execute(insert(Scan), [{"id": one, "sha256": 2 * one, "file_name": one, **common} for one in ids])
+        common = {"run_id": run.id, "state": JobState.PREPARING, "attempts": 0, "created_at": NOW}
+        session.execute(insert(Job), [{"scan_id": one, "file_name": one, **common} for one in ids])
+        common = {"spec": spec, "state": WorkState.WAITING, "lane": Lane.ARCHIVE, "attempts": 0, "queued_at": NOW}
+        session.execute(insert(Rendition), [{"scan_id": one, **common} for one in ids])
+
+
+def test_a_claim_of_renditions_does_not_walk_through_what_a_paused_night_waits_for(
+    beside_a_paused_night: Database,
+) -> None:
+    database = beside_a_paused_night
+    with database.engine.connect() as connection, Session(connection) as session:
+        with kept_statements(connection) as kept:
+            claims = claim_renditions(session, Lease.new(NOW, 60), NOW, BATCH)
+        session.rollback()
+        assert [claim.spec for claim in claims] == ["spec"] * BATCH
+        looked = [one for one in kept if one[0].startswith("SELECT") and "FROM scans" not in one[0]]
+        assert len(looked) >= 4
+        for statement, parameters in looked:
+            if database.is_sqlite:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+                assert not any(line[-1].startswith(("SCAN jobs", "SCAN renditions")) for line in plan), (
+                    statement,
+                    plan,
+                )
+                of_scans = [line[-1] for line in plan if "scan_id IN" in statement and "renditions" in line[-1]]
+                assert all("scan_id=?" in line for line in of_scans), (statement, plan)
+            else:
+                explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+                [[top]] = connection.exec_driver_sql(explain, parameters).scalars().all()
+                read = sum(
+                    (node.get("Rows Removed by Filter", 0) + node["Actual Rows"]) * node["Actual Loops"]
+                    for node in nodes(top["Plan"])
+                )
+                assert read <= 40 * BATCH, json.dumps(top, indent=1)
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

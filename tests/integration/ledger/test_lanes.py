@@ -11,13 +11,13 @@ from screening import checkpoints
 from screening.database.engine import Database
 from screening.database.states import Lane
 from screening.database.tables import Rendition
+from screening.ledger.due import waiting_renditions
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import (
     RenditionClaim,
     claim_renditions,
     put_back,
     release_renditions,
-    waiting_renditions,
 )
 from screening.ledger.remaking import remake_rendition
 from screening.ledger.sweeping import complete_runs, sweep

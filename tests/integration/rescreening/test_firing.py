@@ -10,7 +10,8 @@ from screening.rescreening.schedules import (
     get_schedule,
     preview,
 )
-from tests.integration.ledger.steps import add_run, prepare_all, states
+from screening.upkeep.capacity import oldest_waiting_s
+from tests.integration.ledger.steps import NOW, add_run, prepare_all, states
 from tests.integration.rescreening.conftest import MONDAY, Night
 
 
@@ -41,6 +42,20 @@ def test_a_night_is_opened_paused_at_its_end_and_gone_on_with(night: Night) -> N
     night.screen()
     night.at(3, 22)
     assert night.runs()[-1] == ("two", "running", 3), "only what is new"
+
+
+def test_a_paused_night_does_not_count_as_work_that_waits(night: Night) -> None:
+    night.add()
+    night.at(0, 22)
+    night.now += timedelta(hours=1)
+    with night.database.read() as session:
+        assert oldest_waiting_s(session, night.now) == 3600
+    night.at(1, 6)
+    with night.database.read() as session:
+        assert oldest_waiting_s(session, night.now) == 0
+    add_run(night.database, 1, first=50)
+    with night.database.read() as session:
+        assert oldest_waiting_s(session, NOW + timedelta(seconds=7)) == 7
 
 
 def test_what_is_in_hand_at_the_end_of_the_window_is_finished(night: Night) -> None:

@@ -8,12 +8,13 @@ from sqlalchemy import func, select, update
 from screening.database.states import RunState
 from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Run, Scan
 from screening.ledger.claiming import claim_batch
+from screening.ledger.due import waiting_renditions, waiting_up_to
 from screening.ledger.lease import Lease
-from screening.ledger.preparing import claim_renditions, record_ready, record_rejected, waiting_renditions
+from screening.ledger.preparing import claim_renditions, record_ready, record_rejected
 from screening.ledger.recording import fail_scan
 from screening.rescreening.opening import Opened, open_over_archive
 from screening.rescreening.selection import Selection
-from screening.runs.lifecycle import pause_run, resume_run
+from screening.runs.lifecycle import cancel_run, pause_run, resume_run
 from tests.integration.ledger.steps import add_run, prepare_all, ready, states
 from tests.integration.rescreening.conftest import MONDAY, Night
 
@@ -171,6 +172,50 @@ def test_renditions_of_a_paused_night_wait_and_uploads_do_not(night: Night) -> N
         [first, *rest] = claim_renditions(session, Lease.new(night.now, 30), night.now, 4)
         assert first.spec == "spec" or any(claim.spec == "spec" for claim in rest), "the upload is among the first"
         assert len(rest) == 3
+
+
+def test_an_archive_upload_by_day_does_not_wait_behind_a_paused_night(night: Night) -> None:
+    run = opened(night, "other")
+    assert run is not None
+    with night.database.write() as session:
+        pause_run(session, night.now, run.run_id, "schedule 1")
+    add_run(night.database, 2, lane="archive", first=70)
+    with night.database.write() as session:
+        assert waiting_up_to(session, 100) == 2, "an upload is not refused for what a paused night waits for"
+        for _ in range(2):
+            [claim] = claim_renditions(session, Lease.new(night.now, 30), night.now, 1)
+            assert claim.spec == "spec", "the upload alone"
+        # The run of the upload is open still: nobody may have to close it for the night to wait.
+        assert not waiting_renditions(session)
+        assert claim_renditions(session, Lease.new(night.now, 30), night.now, 100) == []
+        resume_run(session, night.now, run.run_id, "schedule 1")
+        assert waiting_renditions(session)
+        assert len(claim_renditions(session, Lease.new(night.now, 30), night.now, 100)) == 10
+
+
+def test_what_a_cancelled_night_waited_for_comes_last_and_only_beside_other_work_of_the_archive(night: Night) -> None:
+    former = opened(night, "other")
+    assert former is not None
+    with night.database.write() as session:
+        cancel_run(session, night.now, former.run_id, "anna")
+        assert not waiting_renditions(session)
+    add_run(night.database, 2, lane="archive", first=70)
+    with night.database.write() as session:
+        first = claim_renditions(session, Lease.new(night.now, 30), night.now, 100)
+        assert [claim.spec for claim in first] == ["spec", "spec"]
+        assert waiting_renditions(session)
+        assert len(claim_renditions(session, Lease.new(night.now, 30), night.now, 100)) == 10, "its originals are freed"
+
+
+def test_renditions_of_the_archive_that_were_tried_come_after_those_that_were_not(night: Night) -> None:
+    run = opened(night, "other")
+    assert run is not None
+    with night.database.write() as session:
+        tried = session.scalars(select(Rendition).where(Rendition.spec == "other-spec").limit(2)).all()
+        for number, rendition in enumerate(tried):
+            rendition.attempts = 2 - number
+        claims = [claim_renditions(session, Lease.new(night.now, 30), night.now, 4) for _ in range(4)]
+    assert [[claim.attempts - 1 for claim in some] for some in claims] == [[0] * 4, [0] * 4, [1], [2]]
 
 
 def test_a_rendition_that_is_being_made_meanwhile_is_waited_for_and_not_asked_for_twice(night: Night) -> None:
