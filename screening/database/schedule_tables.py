@@ -62,7 +62,7 @@ class Firing(Base):
     """How many renditions had to be made anew for them."""
     ended_at: Mapped[datetime | None]
     note: Mapped[str | None] = mapped_column(String(40))
-    """Why it ended: see `screening.rescreening.firing.NOTES`."""
+    """Why it ended: see `screening.rescreening.notes.NOTES`."""
 
 
 class Archive(Base):

@@ -11,10 +11,13 @@ from sqlalchemy.orm import Session
 from screening import audit, checkpoints
 from screening.database.base import LARGEST_ID
 from screening.database.schedule_tables import Firing, Schedule
+from screening.database.states import RunState
+from screening.database.tables import Run
 from screening.errors import Conflict, NotFound, Refused
 from screening.rescreening.cron import check_cron, check_window_end, next_due, window_until
-from screening.rescreening.firing import end_firings
+from screening.rescreening.ending import end_firings
 from screening.rescreening.selection import Selection
+from screening.runs.lifecycle import resume_run
 
 LONGEST_NAME = 100
 MOST_SCANS = 100_000_000
@@ -76,11 +79,11 @@ def firings_of(session: Session, schedule_id: int, limit: int, before: int | Non
 
 
 def pause_schedule(session: Session, now: datetime, schedule_id: int, actor: str) -> Schedule:
-    """Fire no more, and pause the run that is under way. Pausing twice is no error."""
+    """Fire no more, and pause the run that is under way. Pausing twice is no error, and pauses what was asked for."""
     schedule = get_schedule(session, schedule_id)
-    if not schedule.paused:
+    ended = end_firings(session, now, schedule, "schedule_paused")
+    if not schedule.paused or ended:
         schedule.paused = True
-        end_firings(session, now, schedule, "schedule_paused")
         audit.record(session, now, actor, "schedule.paused", str(schedule_id))
     return schedule
 
@@ -103,14 +106,35 @@ def delete_schedule(session: Session, now: datetime, schedule_id: int, actor: st
     audit.record(session, now, actor, "schedule.deleted", str(schedule_id), facts_of(schedule))
 
 
+def is_at_work(session: Session, schedule_id: int) -> bool:
+    """Whether a firing is open whose run is not paused."""
+    firing = open_firing(session, schedule_id)
+    return firing is not None and not run_is_paused(session, firing)
+
+
+def open_firing(session: Session, schedule_id: int) -> Firing | None:
+    """The firing whose window is open, if there is one; the latest where another is about to take over."""
+    is_open = (Firing.schedule_id == schedule_id, Firing.ended_at.is_(None))
+    return session.scalar(select(Firing).where(*is_open).order_by(Firing.id.desc()).limit(1))
+
+
+def run_is_paused(session: Session, firing: Firing) -> bool:
+    run = session.get(Run, firing.run_id) if firing.run_id is not None else None
+    return run is not None and run.state == RunState.PAUSED
+
+
 def run_now(session: Session, now: datetime, schedule_id: int, actor: str) -> Firing:
     """Fire at once, until the window next ends; upkeep opens or resumes the run in a moment.
 
-    Raises Conflict while another firing's window is open.
+    While a window is open, a run of it that is paused is resumed instead. Raises Conflict where that run is at work.
     """
     schedule = get_schedule(session, schedule_id)
-    is_open = select(Firing.id).where(Firing.schedule_id == schedule_id, Firing.ended_at.is_(None)).limit(1)
-    if session.scalar(is_open) is not None:
+    present = open_firing(session, schedule_id)
+    if present is not None and present.run_id is not None and run_is_paused(session, present):
+        resume_run(session, now, present.run_id, actor)
+        audit.record(session, now, actor, "schedule.run_now", str(schedule_id))
+        return present
+    if present is not None:
         raise Conflict("fires_already", f"The schedule {schedule.name} is at work already. Look at its latest run.")
     firing = Firing(
         schedule_id=schedule_id,

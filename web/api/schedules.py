@@ -8,8 +8,9 @@ from marshmallow import Schema, fields, validate
 from sqlalchemy.orm import Session
 
 from screening.database.schedule_tables import Firing, Schedule
+from screening.queue import QueueName
 from screening.rescreening import schedules
-from screening.rescreening.firing import NOTES
+from screening.rescreening.notes import NOTES
 from screening.rescreening.schedules import CANDIDATE, Plan
 from screening.system import System
 from web import current
@@ -224,7 +225,8 @@ def resume(schedule_id: int) -> Any:
 @blueprint.alt_response(404, schema=Problem)
 @blueprint.alt_response(409, schema=Problem, description="It is at work already.")
 def run_now(schedule_id: int) -> Any:
-    """Fire at once; the run is opened, or gone on with, within seconds and until the window next ends."""
+    """Fire at once: the run is opened, or goes on, within seconds and until the window next ends. A paused run of a
+    window that is open is resumed."""
     return _steered(schedule_id, "run-now")
 
 
@@ -238,6 +240,7 @@ def steer(schedule_id: int, action: str) -> None:
     system = current.system()
     with system.database.write() as session:
         deed(session, system.clock(), schedule_id, current.identity().name)
+    system.waker.wake(QueueName.PREPARE, QueueName.SCREEN)
 
 
 def _steered(schedule_id: int, action: str) -> Any:

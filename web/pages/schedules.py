@@ -12,7 +12,7 @@ from screening.database.tables import Checkpoint
 from screening.errors import Refused
 from screening.rescreening import schedules
 from screening.rescreening.candidates import candidate
-from screening.rescreening.firing import NOTES
+from screening.rescreening.notes import NOTES
 from screening.rescreening.schedules import CANDIDATE, Plan
 from web import current
 from web.access import needs_role

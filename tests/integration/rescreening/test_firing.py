@@ -5,11 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from screening.rescreening.firing import begin, record_due, tick
+from screening import checkpoints
+from screening.rescreening.beginning import begin
+from screening.rescreening.candidates import nominate
+from screening.rescreening.firing import record_due, tick
 from screening.rescreening.schedules import (
     get_schedule,
     preview,
 )
+from screening.runs.lifecycle import pause_run
 from screening.upkeep.capacity import oldest_waiting_s
 from tests.integration.ledger.steps import NOW, add_run, prepare_all, states
 from tests.integration.rescreening.conftest import MONDAY, Night
@@ -42,6 +46,45 @@ def test_a_night_is_opened_paused_at_its_end_and_gone_on_with(night: Night) -> N
     night.screen()
     night.at(3, 22)
     assert night.runs()[-1] == ("two", "running", 3), "only what is new"
+
+
+def test_a_candidate_that_is_put_to_use_goes_on_with_its_night_until_it_is_complete(night: Night) -> None:
+    night.add()
+    night.at(0, 22)
+    night.screen(batches=1)
+    night.at(1, 6)
+    with night.database.write() as session:
+        checkpoints.activate(session, night.now, "two", "anna")
+    assert night.at(1, 22), "nothing is the candidate, and the night goes on"
+    assert night.runs() == [("two", "running", 10)]
+    night.screen(batches=1)
+    night.at(2, 6)
+    with night.database.write() as session:
+        nominate(session, night.now, "other", "anna")
+    assert night.at(2, 22)
+    assert night.runs() == [("two", "running", 10)], "the checkpoint in use comes before the next candidate"
+    assert night.screen() == 2
+    night.at(2, 23)
+    assert night.notes() == ["window_over", "window_over", "complete"]
+    night.at(3, 22)
+    assert night.runs() == [("two", "complete", 10), ("other", "running", 10)]
+
+
+def test_a_night_of_the_checkpoint_in_use_that_a_person_paused_holds_up_no_candidate(night: Night) -> None:
+    night.add()
+    night.at(0, 22)
+    with night.database.write() as session:
+        pause_run(session, night.now, night.run(), "anna")
+        checkpoints.activate(session, night.now, "two", "anna")
+    night.at(1, 6)
+    night.at(1, 22)
+    assert (night.firings()[-1].run_id, night.notes()[-1]) == (night.firings()[0].run_id, None)
+    night.at(2, 6)
+    assert night.notes()[-1] == "paused_by_person"
+    with night.database.write() as session:
+        nominate(session, night.now, "other", "anna")
+    assert night.at(2, 22)
+    assert night.runs() == [("two", "paused", 10), ("other", "running", 10)]
 
 
 def test_a_paused_night_does_not_count_as_work_that_waits(night: Night) -> None:

@@ -9,12 +9,13 @@ from screening.database.schedule_tables import Schedule
 from screening.database.tables import AuditEvent, Job, Run
 from screening.errors import Conflict, NotFound, Refused
 from screening.rescreening.candidates import nominate, withdraw
-from screening.rescreening.firing import NOTES
+from screening.rescreening.notes import NOTES
 from screening.rescreening.schedules import (
     Plan,
     change_schedule,
     delete_schedule,
     get_schedule,
+    is_at_work,
     pause_schedule,
     resume_schedule,
     run_now,
@@ -31,6 +32,9 @@ def test_what_a_person_paused_stays_paused_and_what_they_resume_runs(night: Nigh
         pause_run(session, night.now, run, "anna")
     night.at(1, 6)
     night.at(1, 22)
+    assert night.notes() == ["paused_by_person", None], "open, for a person may resume it within the window"
+    assert night.runs() == [("two", "paused", 10)]
+    night.at(2, 6)
     assert night.notes() == ["paused_by_person", "paused_by_person"]
     assert night.runs() == [("two", "paused", 10)]
     with night.database.write() as session:
@@ -43,7 +47,59 @@ def test_what_a_person_paused_stays_paused_and_what_they_resume_runs(night: Nigh
         # The schedule had paused it; a person says that it shall stay so.
         pause_run(session, night.now, run, "anna")
     night.at(3, 22)
+    night.at(4, 6)
     assert night.notes()[-1] == "paused_by_person"
+
+
+def test_what_a_person_resumes_within_the_window_is_paused_at_its_end(night: Night) -> None:
+    night.add()
+    night.at(0, 22)
+    with night.database.write() as session:
+        pause_run(session, night.now, night.run(), "anna")
+    night.at(1, 22)
+    night.now += timedelta(hours=1)
+    with night.database.write() as session:
+        resume_run(session, night.now, night.run(), "anna")
+    night.at(2, 6)
+    assert night.runs() == [("two", "paused", 10)], "not on through the working day"
+    assert night.notes() == ["paused_by_person", "window_over"]
+    assert night.at(2, 22)
+    assert night.runs() == [("two", "running", 10)]
+
+
+@pytest.mark.parametrize("paused_on", [0, 1])
+def test_run_now_resumes_a_paused_run_inside_an_open_window(night: Night, paused_on: int) -> None:
+    """Paused in this window, or in the one before and left alone in this one."""
+    schedule = night.add()
+    night.at(0, 22)
+    if paused_on == 1:
+        night.at(1, 22)
+    with night.database.write() as session:
+        pause_run(session, night.now, night.run(), "anna")
+        assert not is_at_work(session, schedule)
+    if paused_on == 0:
+        night.at(1, 22)
+    with night.database.write() as session:
+        run_now(session, night.now, schedule, "anna")
+        assert is_at_work(session, schedule)
+    assert night.runs() == [("two", "running", 10)]
+    with pytest.raises(Conflict, match="at work already"), night.database.write() as session:
+        run_now(session, night.now, schedule, "anna")
+    night.at(2, 6)
+    assert night.runs() == [("two", "paused", 10)]
+    assert night.notes()[-1] == "window_over"
+
+
+def test_a_run_that_was_asked_for_of_a_paused_schedule_can_be_paused(night: Night) -> None:
+    schedule = night.add()
+    with night.database.write() as session:
+        pause_schedule(session, night.now, schedule, "anna")
+        run_now(session, night.now, schedule, "anna")
+    assert night.tick()
+    with night.database.write() as session:
+        pause_schedule(session, night.now, schedule, "anna")
+    assert night.runs() == [("two", "paused", 10)]
+    assert night.notes() == ["schedule_paused"]
 
 
 def test_a_cancelled_run_is_not_gone_on_with(night: Night) -> None:
@@ -183,6 +239,7 @@ def test_a_schedule_survives_an_actor_of_the_release_before(night: Night) -> Non
     with night.database.write() as session:
         session.execute(update(Run).where(Run.id == night.run()).values(paused_by=None))
     night.at(1, 22)
+    night.at(2, 6)
     assert night.notes()[-1] == "paused_by_person"
     with night.database.read() as session:
         assert session.scalars(select(Schedule.paused)).all() == [False]

@@ -1,0 +1,100 @@
+"""Firings begun: a run is opened over the archive, or the schedule's unfinished one goes on."""
+
+from datetime import datetime
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from screening.database.schedule_tables import Firing, Schedule
+from screening.database.states import RunState
+from screening.database.tables import Checkpoint, Run
+from screening.errors import Refused
+from screening.rescreening.candidates import candidate
+from screening.rescreening.ending import actor_of
+from screening.rescreening.notes import end
+from screening.rescreening.opening import open_over_archive
+from screening.rescreening.selection import Selection
+from screening.runs.lifecycle import cancel_run, resume_run
+
+log = structlog.get_logger()
+
+_UNFINISHED_RUNS = (RunState.OPEN, RunState.RUNNING, RunState.PAUSED)
+
+
+def begin(session: Session, now: datetime, firing_id: int) -> bool:
+    """Open the run of a recorded firing, or go on with its schedule's unfinished one. Whether work began."""
+    firing = session.scalar(
+        select(Firing)
+        .where(Firing.id == firing_id, Firing.ended_at.is_(None), Firing.run_id.is_(None))
+        .with_for_update(skip_locked=True)
+    )
+    if firing is None:
+        return False
+    schedule = session.get_one(Schedule, firing.schedule_id)
+    actor = actor_of(schedule)
+    former = _unfinished_run(session, schedule)
+    left_alone = former is not None and _left_alone(former, actor) and firing.asked_by is None
+    checkpoint = wanted_checkpoint(session, schedule, former, left_alone)
+    if checkpoint is None:
+        return end(firing, now, "no_candidate")
+    session.execute(
+        update(Firing)
+        .where(Firing.schedule_id == schedule.id, Firing.id < firing.id, Firing.ended_at.is_(None))
+        .values(ended_at=now, note="followed")
+    )
+    if former is not None and former.checkpoint_id == checkpoint.id:
+        firing.run_id = former.id
+        if left_alone:
+            # The firing stays open: what a person resumes within its window is paused at its end.
+            return False
+        if former.state == RunState.PAUSED:
+            resume_run(session, now, former.id, firing.asked_by or actor)
+        return True
+    if former is not None and not _left_alone(former, actor):
+        # Another checkpoint is wanted now. What the former one has screened stays; a person's pause is left alone.
+        cancel_run(session, now, former.id, actor)
+    try:
+        selection = Selection.from_json(schedule.selection)
+        name = f"{schedule.name}, {now:%Y-%m-%d}"
+        opened = open_over_archive(session, now, name, checkpoint, selection, schedule.most_scans, actor)
+    except Refused as error:
+        log.warning("schedule cannot open a run", schedule=schedule.name, error=str(error))
+        return end(firing, now, "refused")
+    if opened is None:
+        return end(firing, now, "nothing_to_do")
+    firing.run_id, firing.jobs, firing.renditions = opened.run_id, opened.jobs, opened.renditions
+    log.info("run opened over the archive", run=opened.run_id, jobs=opened.jobs, renditions=opened.renditions)
+    return True
+
+
+def wanted_checkpoint(
+    session: Session, schedule: Schedule, former: Run | None, left_alone: bool = False
+) -> Checkpoint | None:
+    """By which checkpoint the next firing screens; None where the schedule wants the candidate and there is none.
+
+    A candidate that was put to use in the middle of its night goes on first: the rest of the archive is worth most to
+    the checkpoint that is in use. Where a person paused that night, it holds up no other candidate.
+    """
+    if schedule.checkpoint_id is not None:
+        return session.get_one(Checkpoint, schedule.checkpoint_id)
+    begun = session.get_one(Checkpoint, former.checkpoint_id) if former is not None else None
+    in_use = begun if begun is not None and begun.active else None
+    if in_use is not None and not left_alone:
+        return in_use
+    return candidate(session) or in_use
+
+
+def _left_alone(run: Run, actor: str) -> bool:
+    """Whether a person paused it."""
+    return run.state == RunState.PAUSED and run.paused_by != actor
+
+
+def _unfinished_run(session: Session, schedule: Schedule) -> Run | None:
+    return session.scalar(
+        select(Run)
+        .join(Firing, Firing.run_id == Run.id)
+        .where(Firing.schedule_id == schedule.id, Run.state.in_(_UNFINISHED_RUNS))
+        .order_by(Run.id.desc())
+        .limit(1)
+    )
