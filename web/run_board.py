@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from screening.database.base import LARGEST_ID
 from screening.database.states import WorkState
 from screening.database.tables import Job, Receipt, Rendition, Run
+from screening.rescreening.pauses import Pause, pause_of
 from screening.runs.lifecycle import get_run
 from screening.runs.progress import Progress, problem_jobs, progress_of
 from screening.runs.receipts import receipts_of
@@ -47,6 +48,7 @@ _REVISION = select(
     Run.state,
     Run.submitted_at,
     Run.finished_at,
+    Run.paused_by,
 ).where(Run.id == bindparam("run"))
 
 
@@ -69,6 +71,7 @@ class RunView:
     progress: Progress
     first: Sequence[WorklistItem]
     problems: Sequence[Problem]
+    pause: Pause | None
     tag: str
     """Changes with everything above but the ages, which the page counts on by itself."""
 
@@ -154,10 +157,11 @@ def _look(session: Session, now: datetime, run: Run) -> RunView:
     progress = progress_of(session, now, run)
     first = worklist_page(session, Filters(run=run.id, band="flagged"), FIRST_RESULTS).items
     problems = _problems(session, run)
+    pause = pause_of(session, now, run)
     steady = [value for name, value in vars(progress).items() if name != "oldest_waiting_s"]
-    facts: list[Any] = [run.name, run.state, run.lane, run.remark, run.submitted_at, run.finished_at, steady]
+    facts: list[Any] = [run.name, run.state, run.lane, run.remark, run.submitted_at, run.finished_at, pause, steady]
     facts += [*map(astuple, first), *map(astuple, problems)]
-    return RunView(run, progress, first, problems, hashlib.sha256(repr(facts).encode()).hexdigest()[:32])
+    return RunView(run, progress, first, problems, pause, hashlib.sha256(repr(facts).encode()).hexdigest()[:32])
 
 
 def _problems(session: Session, run: Run) -> list[Problem]:

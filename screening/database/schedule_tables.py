@@ -60,6 +60,15 @@ class Firing(Base):
     """How many jobs it opened; None where it went on with a run that was there."""
     renditions: Mapped[int | None]
     """How many renditions had to be made anew for them."""
+    plan: Mapped[dict[str, Any] | None]
+    """The selection and the limit that its run was opened for; None where it opened none, or an older release did."""
+    remark: Mapped[str | None] = mapped_column(Text)
+    """A sentence for people about the selected scans that were left out."""
+    screened: Mapped[int | None]
+    """How many jobs of the run were screened while it was open, and below how many were rejected and failed. None
+    until it is over for a moment, and where it had no run."""
+    rejected: Mapped[int | None]
+    failed: Mapped[int | None]
     ended_at: Mapped[datetime | None]
     note: Mapped[str | None] = mapped_column(String(40))
     """Why it ended: see `screening.rescreening.notes.NOTES`."""

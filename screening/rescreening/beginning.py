@@ -1,6 +1,7 @@
 """Firings begun: a run is opened over the archive, or the schedule's unfinished one goes on."""
 
 from datetime import datetime
+from typing import Any
 
 import structlog
 from sqlalchemy import select, update
@@ -15,6 +16,7 @@ from screening.rescreening.ending import actor_of
 from screening.rescreening.notes import end
 from screening.rescreening.opening import open_over_archive
 from screening.rescreening.selection import Selection
+from screening.rescreening.survey import survey
 from screening.runs.lifecycle import cancel_run, resume_run
 
 log = structlog.get_logger()
@@ -33,8 +35,8 @@ def begin(session: Session, now: datetime, firing_id: int) -> bool:
         return False
     schedule = session.get_one(Schedule, firing.schedule_id)
     actor = actor_of(schedule)
-    former = _unfinished_run(session, schedule)
-    left_alone = former is not None and _left_alone(former, actor) and firing.asked_by is None
+    former = unfinished_run(session, schedule)
+    left_alone = former is not None and is_left_alone(former, actor) and firing.asked_by is None
     checkpoint = wanted_checkpoint(session, schedule, former, left_alone)
     if checkpoint is None:
         return end(firing, now, "no_candidate")
@@ -43,7 +45,7 @@ def begin(session: Session, now: datetime, firing_id: int) -> bool:
         .where(Firing.schedule_id == schedule.id, Firing.id < firing.id, Firing.ended_at.is_(None))
         .values(ended_at=now, note="followed")
     )
-    if former is not None and former.checkpoint_id == checkpoint.id:
+    if former is not None and former.checkpoint_id == checkpoint.id and not plan_changed(session, schedule, former):
         firing.run_id = former.id
         if left_alone:
             # The firing stays open: what a person resumes within its window is paused at its end.
@@ -51,19 +53,33 @@ def begin(session: Session, now: datetime, firing_id: int) -> bool:
         if former.state == RunState.PAUSED:
             resume_run(session, now, former.id, firing.asked_by or actor)
         return True
-    if former is not None and not _left_alone(former, actor):
-        # Another checkpoint is wanted now. What the former one has screened stays; a person's pause is left alone.
+    if former is not None and not is_left_alone(former, actor):
+        # Another checkpoint or other scans are wanted now. What the former run has screened stays; a person's pause is
+        # left alone.
         cancel_run(session, now, former.id, actor)
+    return _open(session, now, firing, schedule, checkpoint)
+
+
+def _open(session: Session, now: datetime, firing: Firing, schedule: Schedule, checkpoint: Checkpoint) -> bool:
+    """Open a run over what is selected, and say what is left out. Whether there is anything to do."""
+    actor = actor_of(schedule)
     try:
         selection = Selection.from_json(schedule.selection)
+        found = survey(session, now, checkpoint, selection)
         name = f"{schedule.name}, {now:%Y-%m-%d}"
         opened = open_over_archive(session, now, name, checkpoint, selection, schedule.most_scans, actor)
     except Refused as error:
         log.warning("schedule cannot open a run", schedule=schedule.name, error=str(error))
         return end(firing, now, "refused")
+    firing.remark = found.remark
     if opened is None:
-        return end(firing, now, "nothing_to_do")
+        empty = "nothing_possible" if found.left_out else "nothing_to_do"
+        return end(firing, now, empty if found.selected else "empty_selection")
     firing.run_id, firing.jobs, firing.renditions = opened.run_id, opened.jobs, opened.renditions
+    firing.plan = plan_of(schedule)
+    if found.remark is not None:
+        run = session.get_one(Run, opened.run_id)
+        run.remark = " ".join(filter(None, (run.remark, found.remark)))
     log.info("run opened over the archive", run=opened.run_id, jobs=opened.jobs, renditions=opened.renditions)
     return True
 
@@ -85,12 +101,36 @@ def wanted_checkpoint(
     return candidate(session) or in_use
 
 
-def _left_alone(run: Run, actor: str) -> bool:
+def goes_on(session: Session, schedule: Schedule, run: Run) -> bool:
+    """Whether the next firing of this schedule goes on with its unfinished run, and does not end it for another."""
+    checkpoint = wanted_checkpoint(session, schedule, run)
+    if checkpoint is None:
+        return True
+    return checkpoint.id == run.checkpoint_id and not plan_changed(session, schedule, run)
+
+
+def plan_of(schedule: Schedule) -> dict[str, Any]:
+    """What of a schedule decides which scans its run holds."""
+    return {"selection": dict(schedule.selection), "most_scans": schedule.most_scans}
+
+
+def plan_changed(session: Session, schedule: Schedule, run: Run) -> bool:
+    """Whether the schedule selects other scans now than when it opened this run; not where that is not known."""
+    opener = session.scalars(
+        select(Firing)
+        .where(Firing.run_id == run.id, Firing.schedule_id == schedule.id, Firing.jobs.is_not(None))
+        .order_by(Firing.id)
+        .limit(1)
+    ).first()
+    return opener is not None and opener.plan is not None and opener.plan != plan_of(schedule)
+
+
+def is_left_alone(run: Run, actor: str) -> bool:
     """Whether a person paused it."""
     return run.state == RunState.PAUSED and run.paused_by != actor
 
 
-def _unfinished_run(session: Session, schedule: Schedule) -> Run | None:
+def unfinished_run(session: Session, schedule: Schedule) -> Run | None:
     return session.scalar(
         select(Run)
         .join(Firing, Firing.run_id == Run.id)

@@ -9,6 +9,8 @@ NOTES = {
     "window_over": "the window is over; the run goes on in the next one",
     "missed": "missed: nothing was running while its window was open",
     "nothing_to_do": "nothing to do: the checkpoint has screened every selected scan",
+    "nothing_possible": "nothing to do: the selected scans that the checkpoint has not screened cannot be screened",
+    "empty_selection": "no scan is selected",
     "no_candidate": "there is no candidate",
     "refused": "the selection cannot be used at present",
     "paused_by_person": "a person paused the run, so it was left alone",

@@ -14,8 +14,9 @@ from screening.database.schedule_tables import Firing, Schedule
 from screening.database.states import RunState
 from screening.database.tables import Run
 from screening.errors import Conflict, NotFound, Refused
+from screening.rescreening.beginning import goes_on, is_left_alone, unfinished_run
 from screening.rescreening.cron import check_cron, check_window_end, next_due, window_until
-from screening.rescreening.ending import end_firings
+from screening.rescreening.ending import actor_of, end_firings
 from screening.rescreening.selection import Selection
 from screening.runs.lifecycle import resume_run
 
@@ -49,15 +50,38 @@ def add_schedule(session: Session, now: datetime, plan: Plan, actor: str) -> Sch
 
 
 def change_schedule(session: Session, now: datetime, schedule_id: int, plan: Plan, actor: str) -> Schedule:
-    """Put another plan in the place of this schedule's. A run that is under way goes on as it was opened."""
+    """Put another plan in the place of this schedule's.
+
+    A run that is under way goes on as it was opened until its window is over, which ends by the new plan. Where other
+    scans are selected now, the next firing ends it and opens another.
+    """
     schedule = get_schedule(session, schedule_id)
     former = facts_of(schedule)
     for name, value in _checked(session, plan).items():
         setattr(schedule, name, value)
     schedule.counts_from = now
+    present = open_firing(session, schedule_id)
+    if present is not None:
+        present.window_until = window_until(schedule.window_end, schedule.time_zone, present.scheduled_for)
     session.flush()
     audit.record(session, now, actor, "schedule.changed", str(schedule_id), {**facts_of(schedule), "former": former})
     return schedule
+
+
+def what_holds(session: Session, schedule: Schedule) -> str:
+    """For people: what a changed plan means for the run that is under way or paused; empty where there is none."""
+    run = unfinished_run(session, schedule)
+    if run is None:
+        return ""
+    ends = not goes_on(session, schedule, run)
+    if is_left_alone(run, actor_of(schedule)):
+        now, then = "stays paused until a person resumes it", "opens another."
+    elif is_at_work(session, schedule.id):
+        until = f"{schedule.window_end} ({schedule.time_zone})"
+        now, then = f"goes on as it was opened until {until}", "ends it and opens another."
+    else:
+        now, then = "is paused", "ends it and opens another."
+    return f" Run {run.id} {now}; the next firing {then if ends else 'goes on with it.'}"
 
 
 def get_schedule(session: Session, schedule_id: int) -> Schedule:
@@ -108,19 +132,20 @@ def delete_schedule(session: Session, now: datetime, schedule_id: int, actor: st
 
 def is_at_work(session: Session, schedule_id: int) -> bool:
     """Whether a firing is open whose run is not paused."""
+    return open_firing(session, schedule_id) is not None and held_run(session, schedule_id) is None
+
+
+def held_run(session: Session, schedule_id: int) -> Run | None:
+    """The run of the open firing, where it is paused: a person did so, and may resume it."""
     firing = open_firing(session, schedule_id)
-    return firing is not None and not run_is_paused(session, firing)
+    run = session.get(Run, firing.run_id) if firing is not None and firing.run_id is not None else None
+    return run if run is not None and run.state == RunState.PAUSED else None
 
 
 def open_firing(session: Session, schedule_id: int) -> Firing | None:
     """The firing whose window is open, if there is one; the latest where another is about to take over."""
     is_open = (Firing.schedule_id == schedule_id, Firing.ended_at.is_(None))
     return session.scalar(select(Firing).where(*is_open).order_by(Firing.id.desc()).limit(1))
-
-
-def run_is_paused(session: Session, firing: Firing) -> bool:
-    run = session.get(Run, firing.run_id) if firing.run_id is not None else None
-    return run is not None and run.state == RunState.PAUSED
 
 
 def run_now(session: Session, now: datetime, schedule_id: int, actor: str) -> Firing:
@@ -130,8 +155,9 @@ def run_now(session: Session, now: datetime, schedule_id: int, actor: str) -> Fi
     """
     schedule = get_schedule(session, schedule_id)
     present = open_firing(session, schedule_id)
-    if present is not None and present.run_id is not None and run_is_paused(session, present):
-        resume_run(session, now, present.run_id, actor)
+    held = held_run(session, schedule_id)
+    if present is not None and held is not None:
+        resume_run(session, now, held.id, actor)
         audit.record(session, now, actor, "schedule.run_now", str(schedule_id))
         return present
     if present is not None:
@@ -167,13 +193,15 @@ def _checked(session: Session, plan: Plan) -> dict[str, Any]:
     checkpoint_id = None
     if plan.checkpoint != CANDIDATE:
         checkpoint_id = checkpoints.get(session, plan.checkpoint).id
+    selection = Selection.from_json(plan.selection)
+    selection.refuse_unknown_body_part(session)
     return {
         "name": name,
         "cron": cron,
         "time_zone": zone,
         "window_end": check_window_end(plan.window_end),
         "checkpoint_id": checkpoint_id,
-        "selection": Selection.from_json(plan.selection).as_json(),
+        "selection": selection.as_json(),
         "most_scans": plan.most_scans,
     }
 

@@ -13,6 +13,7 @@ from screening.checkpoints import active, operating_point
 from screening.database.base import LARGEST_ID
 from screening.database.tables import Job, Prediction, Scan
 from screening.errors import Refused
+from screening.worklist.filters import Filters, body_parts, refuse_unknown_body_part
 
 MOST_DAYS = 36_500
 
@@ -39,7 +40,10 @@ class Selection:
         unknown = sorted(set(given) - set(known))
         if unknown:
             raise _bad(f"{unknown[0]!r} is not known; choose from {', '.join(known)}")
-        kept = {name: value for name, value in given.items() if value not in (None, "")}
+        plain: dict[str, Any] = {
+            name: value.strip() if isinstance(value, str) else value for name, value in given.items()
+        }
+        kept = {name: value for name, value in plain.items() if value not in (None, "")}
         for name in ("min_age_days", "max_age_days", "run"):
             most = MOST_DAYS if name.endswith("days") else LARGEST_ID
             if name in kept and (type(kept[name]) is not int or not 0 <= kept[name] <= most):
@@ -57,6 +61,12 @@ class Selection:
 
     def as_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def refuse_unknown_body_part(self, session: Session) -> None:
+        """Raises Refused for one that no scan has. Where no scan tells its body part yet, none is unknown."""
+        known = body_parts(session)
+        if known:
+            refuse_unknown_body_part(Filters(body_part=self.body_part), known)
 
     def conditions(self, session: Session, now: datetime) -> list[ColumnElement[bool]]:
         """Conditions on `Scan`. Raises Conflict for a band where no checkpoint is active."""

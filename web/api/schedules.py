@@ -67,6 +67,18 @@ class FiringDocument(Schema):
         allow_none=True, metadata={"description": "Of the run that it opened; null where it went on."}
     )
     renditions = fields.Integer(allow_none=True, metadata={"description": "How many renditions had to be made anew."})
+    remark = fields.String(
+        allow_none=True, metadata={"description": "Which selected scans the run left out, and why, for people."}
+    )
+    screened = fields.Integer(
+        allow_none=True,
+        metadata={
+            "description": "Jobs of the run that were screened while this firing was open; `rejected` and `failed` "
+            "likewise. Null until it is over for two minutes, and where it had no run."
+        },
+    )
+    rejected = fields.Integer(allow_none=True)
+    failed = fields.Integer(allow_none=True)
     ended_at = moment(allow_none=True)
     note = fields.String(allow_none=True, metadata={"description": "Why it ended: " + ", ".join(NOTES)})
     reason = fields.Function(lambda firing: NOTES.get(firing.note or ""), metadata={"type": "string"})
@@ -172,7 +184,11 @@ def get_schedule(schedule_id: int) -> Any:
 @blueprint.alt_response(400, schema=Problem)
 @blueprint.alt_response(404, schema=Problem)
 def change(given: dict[str, Any], schedule_id: int) -> Any:
-    """Put another plan in the place of this one. A run that is under way goes on as it was opened."""
+    """Put another plan in the place of this one.
+
+    A run that is under way goes on as it was opened, until its window ends by the new plan. Where `selection` or
+    `most_scans` differ, the next firing ends that run and opens another.
+    """
     system = current.system()
     with system.database.write() as session:
         changed = schedules.change_schedule(

@@ -158,6 +158,7 @@ def _status(view: RunView) -> dict[str, object]:
         "progress": view.progress,
         "first": view.first,
         "problems": view.problems,
+        "pause": view.pause,
         "problem_count": view.problem_count,
         "percent_done": view.percent,
         "poll_s": _poll_s(view),

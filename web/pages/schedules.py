@@ -37,7 +37,17 @@ def list_schedules() -> str:
     with system.database.read() as session:
         rows = [schedule_document(session, system, row) for row in schedules.all_schedules(session)]
         names = {row.id: row.name for row in checkpoints.all_checkpoints(session)}
-        return render_template("schedules.html", schedules=rows, names=names, candidate=candidate(session), notes=NOTES)
+        at_work = {row["id"] for row in rows if schedules.is_at_work(session, row["id"])}
+        held = {row["id"]: schedules.held_run(session, row["id"]) for row in rows}
+        return render_template(
+            "schedules.html",
+            schedules=rows,
+            names=names,
+            candidate=candidate(session),
+            at_work=at_work,
+            held=held,
+            notes=NOTES,
+        )
 
 
 @blueprint.get("/new")
@@ -96,9 +106,10 @@ def _save(schedule_id: int | None) -> str | Response:
                 kept = schedules.add_schedule(session, system.clock(), plan, who)
             else:
                 kept = schedules.change_schedule(session, system.clock(), schedule_id, plan, who)
+            holds = schedules.what_holds(session, kept)
     except Refused as error:
         return _form(former, given, problem=str(error))
-    flash("The schedule is saved.")
+    flash(f"The schedule is saved.{holds}")
     return redirect(url_for("schedules-pages.schedule", schedule_id=kept.id))  # type: ignore[return-value]
 
 
@@ -141,7 +152,8 @@ def _form(
             checkpoints=known,
             candidate=candidate(session),
             firings=firings,
-            at_work=any(firing.ended_at is None for firing in firings),
+            at_work=row is not None and schedules.is_at_work(session, row.id),
+            held=schedules.held_run(session, row.id) if row else None,
             notes=NOTES,
             bands=BAND_FILTERS,
         )

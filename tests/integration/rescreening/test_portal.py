@@ -7,16 +7,25 @@ import pytest
 from screening import checkpoints
 from screening.clock import utc_now
 from screening.inference.bundle import Bundle
+from screening.rescreening.ending import end_firings
 from screening.rescreening.firing import tick
+from screening.rescreening.schedules import get_schedule
 from tests.installation import phantom_png
 from tests.integration.conftest import random_bundle
 from tests.integration.web.conftest import Portal, portal
 from tests.integration.web.screened import screen_everything
 from tests.integration.web.signing_in import sign_in
+from web.run_board import EXTENSION
 
 __all__ = ["portal", "random_bundle"]
 
 PLAN = {"name": "every night", "cron": "0 22 * * *", "time_zone": "Europe/Berlin", "window_end": "06:00"}
+
+
+def text_of(page: str, element: str) -> str:
+    """The words of a paragraph."""
+    [found] = re.findall(rf'<p [^>]*id="{element}"[^>]*>(.*?)</p>', page, re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", "", found).split())
 
 
 def test_a_schedule_from_its_making_to_its_end(portal: Portal) -> None:
@@ -161,6 +170,22 @@ def test_a_run_of_a_schedule_is_shown_with_what_is_special_in_it(portal: Portal,
     assert (document["lane"], document["checkpoint"]) == ("archive", "second")
     browser, _ = sign_in(portal, "operator")
     assert "2 scans are made anew" in browser.get(f"/runs/{firing['run']}").text
+    browser, csrf = sign_in(portal, "operator")
+    assert 'id="paused"' not in browser.get(f"/runs/{firing['run']}").text
+    browser.post(f"/runs/{firing['run']}/pause", data={"csrf_token": csrf})
+    held = text_of(browser.get(f"/runs/{firing['run']}").text, "paused")
+    assert held == "Paused by operator-1. It goes on when a person resumes it."
+    assert ">Run paused<" in browser.get("/schedules").text
+    assert "paused the run; Run now resumes it" in browser.get("/schedules/1").text
+    browser.post("/schedules/1/run-now", data={"csrf_token": csrf})
+    assert ">At work<" in browser.get("/schedules/1").text
+    with portal.system.database.write() as session:
+        end_firings(session, utc_now(), get_schedule(session, 1), "window_over")
+    held = text_of(browser.get(f"/runs/{firing['run']}").text, "paused")
+    assert held.startswith("Paused by the schedule every night. It goes on ")
     api.post(f"{path}/pause")
+    portal.app.extensions.pop(EXTENSION)  # What it shows stands for some seconds.
+    held = text_of(browser.get(f"/runs/{firing['run']}").text, "paused")
+    assert held == "Paused by the schedule every night. It goes on when a person resumes it."
     assert api.get(f"/api/v1/runs/{firing['run']}").get_json()["paused_by"] == "schedule 1"
     assert administrator.post("/api/v1/checkpoints/second/activate").get_json()["candidate"] is False
