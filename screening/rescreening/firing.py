@@ -19,6 +19,7 @@ from screening.database.transactions import committed
 from screening.rescreening.beginning import begin
 from screening.rescreening.cron import latest_due, window_until
 from screening.rescreening.ending import end_windows
+from screening.rescreening.tallies import count_what_ended
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ def tick(database: Database, now: datetime) -> bool:
     """Do all that is due at `now`; any number of processes may do so at once. Whether workers have something new."""
     committed(database, lambda session: record_due(session, now))
     committed(database, lambda session: end_windows(session, now))
+    committed(database, lambda session: count_what_ended(session, now))
     with database.read() as session:
         waiting = session.scalars(
             select(Firing.id).where(Firing.ended_at.is_(None), Firing.run_id.is_(None)).order_by(Firing.id)

@@ -21,6 +21,9 @@ NOTES = {
     "clock_set_back": "the clock was set back",
 }
 
+WRONG = ("missed", "no_candidate", "refused", "nothing_possible", "empty_selection", "clock_set_back")
+"""Notes of a night in which nothing was screened that somebody may have counted on."""
+
 
 def end(firing: Firing, now: datetime, note: str) -> bool:
     """Close a firing. Returns that no work began."""

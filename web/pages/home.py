@@ -1,4 +1,4 @@
-"""Home: what runs now, what needs a person, and what is due tonight."""
+"""Home: what runs now, what needs a person, what the last night brought, and what is due tonight."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 from screening import workers
 from screening.database.states import RunState
 from screening.errors import Conflict
+from screening.rescreening.notes import NOTES, WRONG
 from screening.rescreening.schedules import all_schedules
+from screening.rescreening.tallies import ended_lately
 from screening.runs.lifecycle import list_runs, runs_in_state
 from screening.runs.progress import progress_of
 from screening.system import System
@@ -46,6 +48,9 @@ def home() -> str:
             "home.html",
             drift=drift_warnings(),
             tonight=_due_tonight(session, system),
+            last_night=ended_lately(session, now),
+            notes=NOTES,
+            wrong=WRONG,
             live=live,
             progress=progress,
             recent=list_runs(session, RUNS_SHOWN),

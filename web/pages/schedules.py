@@ -14,6 +14,7 @@ from screening.rescreening import schedules
 from screening.rescreening.candidates import candidate
 from screening.rescreening.notes import NOTES
 from screening.rescreening.schedules import CANDIDATE, Plan
+from screening.rescreening.tallies import comparisons_of
 from web import current
 from web.access import needs_role
 from web.api.schedules import schedule_document, steer, windows
@@ -152,6 +153,7 @@ def _form(
             checkpoints=known,
             candidate=candidate(session),
             firings=firings,
+            compared=comparisons_of(session, firings),
             at_work=row is not None and schedules.is_at_work(session, row.id),
             held=schedules.held_run(session, row.id) if row else None,
             notes=NOTES,

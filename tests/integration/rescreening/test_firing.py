@@ -87,6 +87,21 @@ def test_a_night_of_the_checkpoint_in_use_that_a_person_paused_holds_up_no_candi
     assert night.runs() == [("two", "paused", 10), ("other", "running", 10)]
 
 
+def test_each_night_counts_what_ended_in_it_and_what_was_in_hand_at_its_end(night: Night) -> None:
+    night.add()
+    night.at(0, 22)
+    night.screen(batches=1)
+    night.at(1, 6)
+    assert [firing.screened for firing in night.firings()] == [None]
+    night.at(1, 6, 3)
+    night.at(1, 22)
+    night.screen(batches=2)
+    night.at(1, 23)
+    night.at(1, 23, 3)
+    counts = [(firing.note, firing.screened, firing.rejected, firing.failed) for firing in night.firings()]
+    assert counts == [("window_over", 4, 0, 0), ("complete", 6, 0, 0)]
+
+
 def test_a_paused_night_does_not_count_as_work_that_waits(night: Night) -> None:
     night.add()
     night.at(0, 22)

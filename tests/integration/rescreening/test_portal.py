@@ -1,12 +1,16 @@
 """Schedules over the API and on the pages: who may do what, and what they see."""
 
 import re
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import insert, update
 
 from screening import checkpoints
 from screening.clock import utc_now
+from screening.database.tables import Checkpoint, Job, OperatingPointChange
 from screening.inference.bundle import Bundle
+from screening.ledger.sweeping import complete_runs
 from screening.rescreening.ending import end_firings
 from screening.rescreening.firing import tick
 from screening.rescreening.schedules import get_schedule
@@ -26,6 +30,19 @@ def text_of(page: str, element: str) -> str:
     """The words of a paragraph."""
     [found] = re.findall(rf'<p [^>]*id="{element}"[^>]*>(.*?)</p>', page, re.DOTALL)
     return " ".join(re.sub(r"<[^>]+>", "", found).split())
+
+
+def add_second_checkpoint(portal: Portal, **changes: str) -> None:
+    """Another checkpoint, called second, that is like the active one but for what is changed."""
+    with portal.system.database.write() as session:
+        first = checkpoints.active(session)
+        row = {column.key: getattr(first, column.key) for column in Checkpoint.__table__.columns}
+        session.execute(insert(Checkpoint).values({**row, "id": "second", "active": False, **changes}))
+        session.add(
+            OperatingPointChange(
+                checkpoint_id="second", name="p", threshold=0.5, reason="r", set_by="t", set_at=utc_now()
+            )
+        )
 
 
 def test_a_schedule_from_its_making_to_its_end(portal: Portal) -> None:
@@ -145,19 +162,7 @@ def test_a_run_of_a_schedule_is_shown_with_what_is_special_in_it(portal: Portal,
     api.receipts(run, ("a.png", phantom_png(1)), ("b.png", phantom_png(2)))
     api.post(f"/api/v1/runs/{run}/submit")
     screen_everything(portal.system, {})
-    with portal.system.database.write() as session:
-        from sqlalchemy import insert
-
-        from screening.database.tables import Checkpoint, OperatingPointChange
-
-        first = checkpoints.active(session)
-        row = {column.key: getattr(first, column.key) for column in Checkpoint.__table__.columns}
-        session.execute(insert(Checkpoint).values({**row, "id": "second", "active": False, "rendition_spec": "x"}))
-        session.add(
-            OperatingPointChange(
-                checkpoint_id="second", name="p", threshold=0.5, reason="r", set_by="t", set_at=utc_now()
-            )
-        )
+    add_second_checkpoint(portal, rendition_spec="x")
     administrator = portal.api("administrator")
     assert administrator.post("/api/v1/checkpoints/second/nominate").get_json()["candidate"] is True
     path = api.post("/api/v1/schedules", PLAN).headers["Location"]
@@ -189,3 +194,43 @@ def test_a_run_of_a_schedule_is_shown_with_what_is_special_in_it(portal: Portal,
     assert held == "Paused by the schedule every night. It goes on when a person resumes it."
     assert api.get(f"/api/v1/runs/{firing['run']}").get_json()["paused_by"] == "schedule 1"
     assert administrator.post("/api/v1/checkpoints/second/activate").get_json()["candidate"] is False
+
+
+def test_the_next_morning_is_summed_up_on_home_and_in_the_history(portal: Portal, random_bundle: Bundle) -> None:
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, *((f"{number}.png", phantom_png(number)) for number in range(4)))
+    api.post(f"/api/v1/runs/{run}/submit")
+    screen_everything(portal.system, {})
+    browser, _ = sign_in(portal, "operator")
+    assert "Last night" not in browser.get("/").text
+    add_second_checkpoint(portal)
+    portal.api("administrator").post("/api/v1/checkpoints/second/nominate")
+    path = api.post("/api/v1/schedules", PLAN).headers["Location"]
+    api.post(f"{path}/run-now")
+    assert tick(portal.system.database, utc_now())
+    night = api.get(path).get_json()["latest"]["run"]
+    with portal.system.database.write() as session:
+        mine = update(Job).where(Job.run_id == night).values(finished_at=utc_now())
+        session.execute(mine.values(state="screened"))
+        session.execute(mine.where(Job.file_name == "0.png").values(state="rejected", problem="cut off"))
+        complete_runs(session, utc_now())
+    tick(portal.system.database, utc_now())
+    assert api.get(path).get_json()["latest"]["screened"] is None, "what was in hand may be recorded yet"
+    assert "the run is complete" in browser.get("/").text
+    tick(portal.system.database, utc_now() + timedelta(minutes=3))
+    latest = api.get(path).get_json()["latest"]
+    assert [latest[name] for name in ("note", "screened", "rejected", "failed")] == ["complete", 3, 1, 0]
+    with portal.system.database.read() as session:
+        in_use = checkpoints.active(session).id
+    for page in (browser.get("/").text, browser.get("/schedules/1").text):
+        assert "3 screened" in page
+        assert "1 without a result" in page
+        assert f"/compare?run={night}&amp;before={in_use}&amp;after=second" in page
+    portal.api("administrator").post("/api/v1/checkpoints/second/activate")
+    assert "/compare?run=" not in browser.get("/schedules/1").text, "nothing to compare it with any more"
+    api.post(f"{path}/run-now")
+    tick(portal.system.database, utc_now())
+    [latest_first, *_] = re.findall(r"<li>.*?</li>", browser.get("/").text.split('id="last-night"')[1], re.DOTALL)
+    assert "there is no candidate" in latest_first
+    assert ">Not screened<" in latest_first
