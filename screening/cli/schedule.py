@@ -180,5 +180,7 @@ def _print_windows(windows: list[dict[str, str]]) -> None:
 
 
 def _outcome(firing: dict[str, Any]) -> str:
-    late = "caught up; " if firing["late"] and firing["note"] != "missed" else ""
-    return late + (firing["reason"] or ("at work" if firing["run"] else "about to begin"))
+    before = "caught up; " if firing["late"] and firing["note"] != "missed" else ""
+    if firing.get("screened") is not None:  # An older server does not count.
+        before += f"{firing['screened']:,} screened, {firing['rejected'] + firing['failed']:,} without a result; "
+    return before + (firing["reason"] or ("at work" if firing["run"] else "about to begin"))

@@ -75,7 +75,8 @@ def next_due(cron: str, zone: str, after: datetime, count: int) -> list[datetime
 def window_until(window_end: str, zone: str, start: datetime) -> datetime:
     """When (UTC) a window that opens at `start` ends: at the next showing of HH:MM, a day later at the latest.
 
-    A time that the clocks leave out counts as if they had not been changed yet.
+    A time that the clocks leave out counts as if they had not been changed yet, and so does the end of a window that
+    begins right after the hour that was left out and would end at once: it lasts as long as that hour, and not a day.
     """
     tz = ZoneInfo(zone)
     end = time.fromisoformat(window_end)
@@ -85,7 +86,16 @@ def window_until(window_end: str, zone: str, start: datetime) -> datetime:
         for days in range(3)
         for fold in (0, 1)
     )
+    if start.astimezone(tz).time() == end and (left_out := _left_out_before(start, tz)):
+        return start + left_out
     return next(showing for showing in showings if showing > start)
+
+
+def _left_out_before(moment: datetime, tz: ZoneInfo) -> timedelta:
+    """How much the clocks were put forward at this moment."""
+    before, after = ((moment - timedelta(seconds=1)).astimezone(tz), moment.astimezone(tz))
+    forward = (after.utcoffset() or timedelta()) - (before.utcoffset() or timedelta())
+    return max(forward, timedelta())
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -83,6 +83,15 @@ def test_a_window_that_ends_inside_a_change_of_clocks_is_never_empty() -> None:
     assert window_until("02:45", BERLIN, utc(2026, 10, 25, 0, 50)) == utc(2026, 10, 25, 1, 45), "the second showing"
 
 
+def test_a_window_that_the_clocks_leave_out_does_not_last_a_day() -> None:
+    # 02:30 to 03:00 in Berlin, on the night when 02:00 to 03:00 is left out: it fires at 03:00.
+    [start] = next_due("30 2 * * *", BERLIN, utc(2026, 3, 28, 12), 1)
+    assert start == utc(2026, 3, 29, 1)
+    assert window_until("03:00", BERLIN, start) == utc(2026, 3, 29, 2)
+    assert window_until("06:00", BERLIN, start) == utc(2026, 3, 29, 4)
+    assert window_until("03:00", BERLIN, utc(2026, 3, 30, 1)) == utc(2026, 3, 31, 1), "a whole day on any other"
+
+
 @pytest.mark.parametrize("cron", ["", "61 * * * *", "* * * *", "0 0 30 2 *", "* * * * * *", "@daily", "a b c d e"])
 def test_what_is_no_time_is_refused_with_an_example(cron: str) -> None:
     with pytest.raises(Refused, match="0 22"):
