@@ -65,6 +65,9 @@ def test_list_and_show_say_what_came_of_the_latest_firing() -> None:
         assert server.requests[0].path == "/api/v1/schedules/3"
     assert "band flagged" in output
     assert "1200" in output
+    counted = {**FIRING, "screened": 1190, "rejected": 3, "failed": 1}
+    with scripted_server(Answer(200, {"items": [{**SCHEDULE, "latest": counted}]})) as server:
+        assert "1,190 screened, 4 without a result; the window is over" in call(server, "list").output
 
 
 def test_steering_and_deleting() -> None:
