@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "20261126_nights"
-down_revision = "20261125_original_removed"
+revision = "20261130_nights"
+down_revision = "20261130_erased"
 branch_labels = None
 depends_on = None
 
