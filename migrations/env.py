@@ -27,6 +27,8 @@ def _migrate(connection: Connection) -> None:
         render_item=_render,
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
+        # One after the other: what one migration locks is free before the next builds its indexes.
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
         context.run_migrations()

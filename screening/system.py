@@ -9,6 +9,7 @@ from celery import Celery
 from screening.archives.references import WithReferences
 from screening.clock import Clock, utc_now
 from screening.database.engine import Database
+from screening.database.server_clock import clock_of
 from screening.queue import Waker, make_celery
 from screening.settings import Settings, SettingsError
 from screening.storage import Storage, open_storage
@@ -65,4 +66,5 @@ def open_system(settings: Settings) -> System:
         celery=celery,
         waker=Waker(celery),
         capacity=Capacity(database, storage, limits),
+        clock=clock_of(database),
     )

@@ -1,6 +1,8 @@
 """Measures for Prometheus, counted in SQL when they are asked for, so that any number of web processes agree."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
 from flask import Blueprint, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -8,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening import workers
 from screening.database.states import JobState, RunState, WorkState
@@ -16,7 +19,7 @@ from screening.system import System
 from screening.upkeep.capacity import oldest_waiting_s
 from web import current
 from web.broker import queue_depths
-from web.watching import latest_drift
+from web.watching import LISTS_KEPT_TIMES, kept_count, latest_drift
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -60,34 +63,18 @@ class _Measures(Collector):
         yield limits
 
     def _counted(self) -> Iterator[Metric]:
-        now = self._system.clock()
+        counted = kept_count("measures", _count, LISTS_KEPT_TIMES).get()
         with self._system.database.read() as session:
-            jobs = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
-            runs = dict(session.execute(select(Run.state, func.count()).group_by(Run.state)).all())
-            renditions = dict(session.execute(select(Rendition.state, func.count()).group_by(Rendition.state)).all())
-            unpacking = session.scalar(
-                select(func.count()).where(Container.state.in_((WorkState.WAITING, WorkState.WORKING)))
-            )
-            waiting = oldest_waiting_s(session, now)
-            predicted = session.execute(
-                select(Checkpoint.id, func.count(Prediction.id))
-                .outerjoin(Prediction, Prediction.checkpoint_id == Checkpoint.id)
-                .group_by(Checkpoint.id)
-            ).all()
-            refused = session.scalar(select(func.count()).where(Receipt.status == "rejected"))
-            alive = list(workers.alive(session, now))
-        yield _by_label("screening_jobs", "Jobs by state", "state", {state: jobs.get(state, 0) for state in JobState})
-        yield _by_label("screening_runs", "Runs by state", "state", {state: runs.get(state, 0) for state in RunState})
-        yield _by_label(
-            "screening_renditions", "Renditions by state", "state", {s: renditions.get(s, 0) for s in WorkState}
+            alive = list(workers.alive(session, self._system.clock()))
+        yield _by_label("screening_jobs", "Jobs by state", "state", counted.jobs)
+        yield _by_label("screening_runs", "Runs by state", "state", counted.runs)
+        yield _by_label("screening_renditions", "Renditions by state", "state", counted.renditions)
+        yield GaugeMetricFamily("screening_containers_waiting", "Archives to be unpacked", value=counted.unpacking)
+        yield GaugeMetricFamily(
+            "screening_oldest_waiting_seconds", "Age of the oldest unfinished job", value=counted.waiting_s
         )
-        yield GaugeMetricFamily("screening_containers_waiting", "Archives to be unpacked", value=unpacking or 0)
-        yield GaugeMetricFamily("screening_oldest_waiting_seconds", "Age of the oldest unfinished job", value=waiting)
-        total = CounterMetricFamily("screening_predictions", "Predictions recorded", labels=["checkpoint"])
-        for checkpoint, count in predicted:
-            total.add_metric([checkpoint], count)
-        yield total
-        yield CounterMetricFamily("screening_files_refused", "Files refused at the door", value=refused or 0)
+        yield _by_label("screening_predictions", "Predictions recorded", "checkpoint", counted.predictions, True)
+        yield CounterMetricFamily("screening_files_refused", "Files refused at the door", value=counted.refused)
         yield _by_label(
             "screening_workers_alive",
             "Processes seen within 30 seconds",
@@ -123,8 +110,44 @@ def _drift() -> Iterator[Metric]:
     yield GaugeMetricFamily("screening_drift_warnings", "Weeks and sources that drift", value=warnings)
 
 
-def _by_label(name: str, help_text: str, label: str, values: dict[str, int]) -> Metric:
-    family = GaugeMetricFamily(name, help_text, labels=[label])
+@dataclass(frozen=True)
+class _Counts:
+    """What takes reading whole tables: at a million scans some seconds, so not with every scrape."""
+
+    jobs: dict[str, int]
+    runs: dict[str, int]
+    renditions: dict[str, int]
+    predictions: dict[str, int]
+    """By checkpoint."""
+    unpacking: int
+    refused: int
+    waiting_s: float
+
+
+def _count(session: Session, now: datetime) -> _Counts:
+    def by_state(column: InstrumentedAttribute[str], states: Iterable[str]) -> dict[str, int]:
+        found = dict(session.execute(select(column, func.count()).group_by(column)).all())
+        return {state: found.get(state, 0) for state in states}
+
+    predicted = (
+        select(Checkpoint.id, func.count(Prediction.id))
+        .outerjoin(Prediction, Prediction.checkpoint_id == Checkpoint.id)
+        .group_by(Checkpoint.id)
+    )
+    unpacking = select(func.count()).where(Container.state.in_((WorkState.WAITING, WorkState.WORKING)))
+    return _Counts(
+        jobs=by_state(Job.state, JobState),
+        runs=by_state(Run.state, RunState),
+        renditions=by_state(Rendition.state, WorkState),
+        predictions=dict(session.execute(predicted).all()),
+        unpacking=session.scalar(unpacking) or 0,
+        refused=session.scalar(select(func.count()).where(Receipt.status == "rejected")) or 0,
+        waiting_s=oldest_waiting_s(session, now),
+    )
+
+
+def _by_label(name: str, help_text: str, label: str, values: dict[str, int], counter: bool = False) -> Metric:
+    family = (CounterMetricFamily if counter else GaugeMetricFamily)(name, help_text, labels=[label])
     for value, count in values.items():
         family.add_metric([str(value)], count)
     return family

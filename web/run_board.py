@@ -22,7 +22,7 @@ from screening.database.base import LARGEST_ID
 from screening.database.states import WorkState
 from screening.database.tables import Job, Receipt, Rendition, Run
 from screening.rescreening.pauses import Pause, pause_of
-from screening.runs.lifecycle import get_run
+from screening.runs.lifecycle import get_run, unknown_run
 from screening.runs.progress import Progress, problem_jobs, progress_of
 from screening.runs.receipts import receipts_of
 from screening.system import System
@@ -110,6 +110,7 @@ class RunBoard:
     def __init__(self, system: System) -> None:
         self._system = system
         self._lock = threading.Lock()
+        self._counting: dict[int, threading.Lock] = {}
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._rendered: OrderedDict[tuple[int, str], str] = OrderedDict()
         self._any_token = secrets.token_hex(16)
@@ -117,18 +118,36 @@ class RunBoard:
     def view(self, run_id: int) -> RunView:
         """Raises NotFound."""
         with self._system.database.read() as session:
-            kept = self._kept.get(run_id)
             found = session.execute(_REVISION, {"run": run_id}).first() if run_id <= LARGEST_ID else None
-            moved, row = (found[0], tuple(found[1:])) if found else (None, ())
+            if found is None:
+                raise unknown_run(run_id)
+        moved, row = found[0], tuple(found[1:])
+        kept = self._kept.get(run_id)
+        if kept is not None and kept.stands(row, moved):
+            return kept.view
+        with self._lock:
+            counting = self._counting.setdefault(run_id, threading.Lock())
+        # While one thread counts, the others show what was counted before, unless something was done to the run since.
+        if not counting.acquire(blocking=kept is None or kept.row != row) and kept is not None:
+            return kept.view
+        try:
+            kept = self._kept.get(run_id)
             if kept is not None and kept.stands(row, moved):
                 return kept.view
+            return self._count(run_id, row, moved, kept)
+        finally:
+            counting.release()
+
+    def _count(self, run_id: int, row: Revision, moved: Any, kept: _Kept | None) -> RunView:
+        with self._system.database.read() as session:
             view = _look(session, self._system.clock(), get_run(session, run_id))
         still_s = kept.again(view) if kept else STILL_STANDS_S
         with self._lock:
             self._kept[run_id] = _Kept(view, row, moved, time.monotonic(), still_s)
             self._kept.move_to_end(run_id)
             while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
+                forgotten, _ = self._kept.popitem(last=False)
+                self._counting.pop(forgotten, None)
         return view
 
     def rendered(self, run_id: int, tag: str, own_token: str, render: Callable[[], str]) -> str:

@@ -77,10 +77,10 @@ def drift_warnings() -> list[str]:
 
 
 def _drift() -> Latest[Drift | None]:
-    return _kept("drift", watch)
+    return kept_count("drift", watch)
 
 
-def _kept(name: str, count: Callable[[Session, datetime], T], kept_times: int = KEPT_TIMES) -> Latest[T]:
+def kept_count(name: str, count: Callable[[Session, datetime], T], kept_times: int = KEPT_TIMES) -> Latest[T]:
     """What this process keeps under a name; `count` is taken when it is asked for the first time."""
     latest: Latest[T] = current_app.extensions.setdefault(
         f"screening-{name}", Latest(current.system(), count, kept_times)
@@ -90,7 +90,7 @@ def _kept(name: str, count: Callable[[Session, datetime], T], kept_times: int = 
 
 def latest_scores(checkpoint: str) -> Scores:
     """How this checkpoint scored what it screened. At most ten minutes old."""
-    return _kept(f"scores-{checkpoint}", partial(scores_of, checkpoint=checkpoint)).get()
+    return kept_count(f"scores-{checkpoint}", partial(scores_of, checkpoint=checkpoint)).get()
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def latest_totals() -> Totals:
             jobs=dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all()),
         )
 
-    return _kept("totals", count, LISTS_KEPT_TIMES).get()
+    return kept_count("totals", count, LISTS_KEPT_TIMES).get()
 
 
 def latest_counts(filters: Filters) -> tuple[BandCounts, int]:

@@ -164,14 +164,16 @@ def _checkpoint(settings: Settings) -> tuple[bool, str]:
 
 
 def _worker(settings: Settings, kind: str) -> tuple[bool, str]:
-    from screening.clock import utc_now
     from screening.database.engine import Database
+    from screening.database.server_clock import clock_of
     from screening.supervisor.refusals import refused_checkpoints
     from screening.workers import alive
 
-    with Database(settings.resolved_database_url).read() as session:
-        names = [worker.name for worker in alive(session, utc_now(), kind)]
-        refused = refused_checkpoints(session, utc_now()) if kind == "screen" else {}
+    database = Database(settings.resolved_database_url)
+    now = clock_of(database)()
+    with database.read() as session:
+        names = [worker.name for worker in alive(session, now, kind)]
+        refused = refused_checkpoints(session, now) if kind == "screen" else {}
     if not names:
         return False, f"no {kind} process has shown a sign of life; start it, and read its log"
     if refused:

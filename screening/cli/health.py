@@ -32,12 +32,13 @@ def health(kind: str, data: Path | None) -> None:
 
 
 def _heartbeat_missing(database_url: str, kind: str) -> str | None:
-    from screening.clock import utc_now
     from screening.database.engine import Database
+    from screening.database.server_clock import clock_of
     from screening.workers import ALIVE_WITHIN, alive
 
     here = f"@{socket.gethostname()}:"
-    with Database(database_url).read() as session:
-        if any(here in worker.name for worker in alive(session, utc_now(), kind)):
+    database = Database(database_url)
+    with database.read() as session:
+        if any(here in worker.name for worker in alive(session, clock_of(database)(), kind)):
             return None
     return f"no heartbeat on this machine within {ALIVE_WITHIN.seconds} seconds; its log says why"

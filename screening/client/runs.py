@@ -7,6 +7,7 @@ from typing import Any
 from screening.client.http import Connection
 
 POLL_EVERY_S = 1.0
+LONGEST_PAUSE_S = 15.0
 LARGEST_PAGE = 500
 _ENDED = ("complete", "cancelled")
 
@@ -27,13 +28,19 @@ def get_run(connection: Connection, run_id: int) -> Document:
 
 
 def watch_run(connection: Connection, run_id: int, note: Callable[[Document], None]) -> Document:
-    """Ask once a second until the run has ended, telling `note` of each answer. Returns the last one."""
+    """Ask until the run has ended, telling `note` of each answer. Returns the last one.
+
+    Once a second, or more seldom where an answer takes long: counting a run of a million scans is work for the server,
+    and nobody who watches is to keep it busy for more than a tenth of the time.
+    """
     while True:
+        asked = time.monotonic()
         run = get_run(connection, run_id)
+        took = time.monotonic() - asked
         note(run)
         if run["state"] in _ENDED:
             return run
-        time.sleep(POLL_EVERY_S)
+        time.sleep(min(max(POLL_EVERY_S, 10 * took), LONGEST_PAUSE_S))
 
 
 def worklist_items(

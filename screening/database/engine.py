@@ -5,10 +5,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session
 
 SQLITE_BUSY_TIMEOUT_S = 30
+SERVER_IS_DEAD = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""When a server that says nothing counts as gone: seconds, and milliseconds for `tcp_user_timeout` (libpq, 34.1.2
+Parameter Key Words). Left to the system a connection into the void waits two hours, and a process with it."""
+IDLE_IN_TRANSACTION_S = 60
+"""After this the server ends a transaction that nobody goes on with: of a frozen process, say, whose locks would keep
+others from work for as long as its machine stands still."""
 _WRITES = "screening_writes"
 
 
@@ -24,7 +36,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        self.engine = _sqlite_engine(url) if self.is_sqlite else create_engine(url, pool_pre_ping=True)
+        self.engine = _sqlite_engine(url) if self.is_sqlite else _server_engine(self.url)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -47,6 +59,20 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection; a forked child calls this before its first statement."""
         self.engine.dispose()
+
+
+def _server_engine(url: URL) -> Engine:
+    """PostgreSQL. What the address itself says of these times holds."""
+    given = {name: value for name, value in SERVER_IS_DEAD.items() if name not in url.query}
+    engine = create_engine(url, pool_pre_ping=True, connect_args=given)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_S}s'")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite_engine(url: str) -> Engine:

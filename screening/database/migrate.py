@@ -1,6 +1,7 @@
 """Bring a database to the schema of this release, with the migrations that lie beside this package."""
 
 import functools
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,12 +9,20 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from screening.database.engine import Database
 
 VERSION_TABLE = "alembic_version"
+ADVISORY_LOCK = 720_261_130
+"""The key by which migrating processes find each other on PostgreSQL; any number that nothing else uses."""
+WAITS_FOR_A_LOCK_S = 3
+TRIES = 10
+PAUSE_S = 1.0
+"""So that what stood in line behind a try gets through before the next one."""
+LOCK_NOT_AVAILABLE = "55P03"
+"""PostgreSQL, Appendix A, Error Codes."""
 
 
 class MigrationError(Exception):
@@ -30,6 +39,7 @@ def upgrade(url: str, to: str = "head") -> list[str]:
     database = Database(url)
     try:
         with database.engine.connect() as connection:
+            _wait_for_others(connection)
             before = set(MigrationContext.configure(connection).get_current_heads())
             known = {revision.revision for revision in script.walk_revisions()}
             if before - known:
@@ -44,9 +54,10 @@ def upgrade(url: str, to: str = "head") -> list[str]:
             if present - wanted:
                 raise MigrationError(f"The database is beyond the schema {to} already. Name an empty database.")
             missing = [r.revision for r in script.walk_revisions() if r.revision in wanted - present]
-            config.attributes["connection"] = connection
-            command.upgrade(config, to)
+            # Each migration has a transaction of its own, so none may be open around them.
             connection.commit()
+            config.attributes["connection"] = connection
+            _apply(connection, config, to)
             return missing[::-1]
     except SQLAlchemyError as error:
         raise MigrationError(
@@ -80,6 +91,33 @@ def has_newest_schema(database: Database) -> bool:
 @functools.cache
 def _heads() -> set[str]:
     return set(ScriptDirectory.from_config(_config()).get_heads())
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """One migrates at a time. Then no statement waits long for a lock: all others that want the table would stand in
+    line behind it, pages included."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+        connection.execute(text(f"SET lock_timeout = '{WAITS_FOR_A_LOCK_S}s'"))
+
+
+def _apply(connection: Connection, config: Config, to: str) -> None:
+    """Raises MigrationError where some transaction keeps a table for too long."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            command.upgrade(config, to)
+            connection.commit()
+            return
+        except OperationalError as error:
+            connection.rollback()
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            if attempt == TRIES:
+                raise MigrationError(
+                    "Another transaction keeps a table that is to be changed. What was migrated so far stays. End long "
+                    "exports and backups, then migrate again."
+                ) from error
+            time.sleep(PAUSE_S)
 
 
 def _config() -> Config:

@@ -213,7 +213,10 @@ class Receipt(Base):
     """What became of one submitted file."""
 
     __tablename__ = "receipts"
-    __table_args__ = (UniqueConstraint("run_id", "sha256", "file_name"),)
+    __table_args__ = (
+        UniqueConstraint("run_id", "sha256", "file_name"),
+        Index("ix_receipts_run", "run_id", "id"),
+    )
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
     file_name: Mapped[str] = mapped_column(Text)

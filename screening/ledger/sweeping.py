@@ -45,8 +45,10 @@ def sweep(session: Session, now: datetime, max_attempts: int, longest_lease: tim
     latest = now + longest_lease + CLOCKS_APART
     containers = _sweep_containers(session, now, latest, max_attempts)
     renditions = _sweep_renditions(session, now, latest, max_attempts)
-    is_over = _is_over(Job.lease_until, now, latest)
-    jobs = requeue_jobs(session, (Job.state == JobState.SCREENING, is_over), max_attempts, now)
+    # Rows that somebody is writing at this moment are left for the next sweep: a process that froze over them would
+    # hold up every sweep, and with it all that upkeep does.
+    expired = select(Job.id).where(Job.state == JobState.SCREENING, _is_over(Job.lease_until, now, latest))
+    jobs = requeue_jobs(session, (Job.id.in_(expired.with_for_update(skip_locked=True)),), max_attempts, now)
     cancel_what_is_left(session, now)
     return Sweep(
         renditions=renditions,

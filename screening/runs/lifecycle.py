@@ -46,8 +46,12 @@ def get_run(session: Session, run_id: int, *, share_locked: bool = False) -> Run
     lock = {"read": True} if share_locked else None
     run = session.get(Run, run_id, with_for_update=lock) if 0 < run_id <= LARGEST_ID else None
     if run is None:
-        raise NotFound("unknown_run", f"There is no run {run_id}. Open one, or look at the list of runs.")
+        raise unknown_run(run_id)
     return run
+
+
+def unknown_run(run_id: int) -> NotFound:
+    return NotFound("unknown_run", f"There is no run {run_id}. Open one, or look at the list of runs.")
 
 
 def list_runs(
@@ -160,6 +164,11 @@ def change_lane(session: Session, now: datetime, run_id: int, lane: str, actor: 
     except ValueError as error:
         raise Refused("unknown_lane", f"{str(error)[0].upper()}{str(error)[1:]}.") from None
     session.flush()
+    session.execute(
+        update(Container)
+        .where(Container.run_id == run_id, Container.state.in_((WorkState.WAITING, WorkState.WORKING)))
+        .values(lane=run.lane)
+    )
     waiting = select(Job.scan_id).where(Job.run_id == run_id, Job.state == JobState.PREPARING)
     settle_lanes(session, Rendition.scan_id.in_(waiting))
     audit.record(session, now, actor, "run.lane_changed", str(run_id), {"lane": lane})

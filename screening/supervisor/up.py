@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from screening.clock import Clock, utc_now
+from screening.clock import Clock
 from screening.database.engine import Database
+from screening.database.server_clock import clock_of
 from screening.errors import Conflict
 from screening.private_files import keep_private
 from screening.settings import Settings
@@ -32,7 +33,7 @@ PATIENCE_S = 60.0
 WATCH_EVERY_S = 5.0
 
 
-def up(settings: Settings, clock: Clock = utc_now) -> None:
+def up(settings: Settings) -> None:
     """Run an installation until SIGINT, SIGTERM or SIGHUP. Raises UpError where it cannot start.
 
     Errors of what it prepares are raised too: MigrationError, StorageError, BundleError, Refused.
@@ -45,6 +46,7 @@ def up(settings: Settings, clock: Clock = utc_now) -> None:
         check_port_is_free(settings.host, settings.port)
         secret_key = settings.secret_key.get_secret_value() or folder.secret_key()
         database = Database(settings.resolved_database_url)
+        clock = clock_of(database)
         try:
             _say("Preparing the database and the checkpoint ...")
             for warning in install(settings, folder, database, open_storage(settings.resolved_storage_url), clock):

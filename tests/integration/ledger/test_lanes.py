@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from screening import checkpoints
 from screening.database.engine import Database
-from screening.database.states import Lane
-from screening.database.tables import Rendition
+from screening.database.states import Lane, WorkState
+from screening.database.tables import Container, Rendition
 from screening.ledger.due import waiting_renditions
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import (
@@ -21,6 +21,7 @@ from screening.ledger.preparing import (
 )
 from screening.ledger.remaking import remake_rendition
 from screening.ledger.sweeping import complete_runs, sweep
+from screening.ledger.unpacking import claim_container
 from screening.runs.admission import StoredFile, admit_scan
 from screening.runs.lifecycle import cancel_run, change_lane, open_run
 from tests.installation import wait_until
@@ -209,3 +210,24 @@ def test_of_a_hand_back_and_an_admission_at_once_the_second_sees_the_first(postg
         second.result(20)
     assert lanes(database) == [Lane.URGENT]
     database.dispose()
+
+
+def test_a_runs_waiting_zips_move_to_its_new_lane(ledger: Database) -> None:
+    with ledger.write() as session:
+        runs = [open_run(session, NOW, name, lane, "t").id for name, lane in (("a", "routine"), ("b", "archive"))]
+        for number, (run, lane) in enumerate(zip(runs, (Lane.ROUTINE, Lane.ARCHIVE), strict=True)):
+            session.add(
+                Container(
+                    run_id=run,
+                    sha256=scan_hash(number),
+                    file_name="a.zip",
+                    state=WorkState.WAITING,
+                    lane=lane,
+                    queued_at=NOW,
+                )
+            )
+        change_lane(session, NOW, runs[1], "urgent", "t")
+    with ledger.write() as session:
+        claimed = claim_container(session, Lease.new(NOW, 30), NOW)
+    assert claimed is not None
+    assert claimed.run_id == runs[1]

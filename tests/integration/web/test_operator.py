@@ -2,6 +2,9 @@
 
 import csv
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -151,3 +154,23 @@ def test_the_audit_trail_has_pages_and_a_search(portal: Portal, monkeypatch: pyt
     reader, _ = sign_in(portal, "operator")
     assert reader.get("/system/audit").status_code == 403
     assert "/system/audit" not in reader.get("/system").text
+
+
+def test_many_who_ask_at_once_cost_one_count(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = portal.api()
+    run = api.open_run()
+    api.receipts(run, ("a.png", phantom_png(1)))
+    looks: list[int] = []
+    look = web.run_board._look
+
+    def slowly(*arguments: Any) -> web.run_board.RunView:
+        looks.append(1)
+        time.sleep(0.3)
+        return look(*arguments)
+
+    monkeypatch.setattr(web.run_board, "_look", slowly)
+    board = web.run_board.RunBoard(portal.system)
+    with ThreadPoolExecutor(10) as threads:
+        views = list(threads.map(lambda _: board.view(run), range(10)))
+    assert len(looks) == 1
+    assert {view.progress.total for view in views} == {1}
