@@ -1,7 +1,7 @@
 // The upload page: puts files, queue and list together, and says how far things are.
 
 import { duration } from "../times.js";
-import { openRun, receiptCounts, submit } from "./api.js";
+import { SIGNED_OUT, openRun, receiptCounts, submit } from "./api.js";
 import { chosen, dropped } from "./files.js";
 import { makeList, readableSize } from "./list.js";
 import { untilTaken } from "./patience.js";
@@ -63,16 +63,14 @@ function refresh() {
 
 function count() {
   const counts = { accepted: 0, duplicate: 0, rejected: 0, broken: 0 };
-  let [bytes, handled, done] = [0, 0, 0];
+  let [bytes, handled] = [0, 0];
   for (const item of items) {
     bytes += item.size;
     handled += item.sent;
-    if (item.state in counts) {
-      counts[item.state]++;
-      done++;
-    }
+    if (item.state in counts) counts[item.state]++;
   }
-  return { ...counts, bytes, handled, done };
+  // What is not sent is not done, and may still be sent.
+  return { ...counts, bytes, handled, done: counts.accepted + counts.duplicate + counts.rejected };
 }
 
 function show() {
@@ -81,8 +79,10 @@ function show() {
   lastShown = performance.now();
   const counts = count();
   const { bytes, handled, done } = counts;
+  const notSent = counts.broken ? `, ${number(counts.broken)} not sent` : "";
   at("done").textContent =
-    `${number(done)} of ${number(items.length)} files · ${readableSize(handled)} of ${readableSize(bytes)}`;
+    `${number(done)} of ${number(items.length)} files${notSent} · ${readableSize(handled)} of ${readableSize(bytes)}`;
+  at("done").classList.toggle("short", counts.broken > 0);
   at("legend").textContent =
     `received ${number(counts.accepted)} · known already ${number(counts.duplicate)} · ` +
     `rejected ${number(counts.rejected)} · not sent ${number(counts.broken)}`;
@@ -94,9 +94,9 @@ function show() {
   buttons(counts);
 }
 
-function pace({ bytes, handled, done }) {
+function pace({ bytes, handled }) {
   if (looking) return "looking for files …";
-  if (stage !== "sending" || done === items.length) return "";
+  if (stage !== "sending" || queue.idle) return "";
   if (queue.paused) return "paused";
   if (queue.held) return `waiting: ${queue.held}`;
   speed.add(queue.bytesSent, handled);
@@ -115,9 +115,16 @@ function buttons(counts) {
   at("retry").hidden = !running || !sendable;
   at("finish").hidden = !idle || (counts.broken === 0 && stage !== "refused");
   if (idle && items.length && counts.broken === 0 && stage === "sending") finish();
-  if (idle && counts.broken > 0) {
-    at("spoken").textContent = `${counts.broken} files were not sent. Send them again, or go on without them.`;
+  if (stage === "sending") {
+    if (queue.signedOut) say(SIGNED_OUT, true);
+    else say(idle && counts.broken ? leftOver(counts.broken, sendable) : "");
   }
+}
+
+function leftOver(count, sendable) {
+  const which = count === 1 ? "1 file was" : `${number(count)} files were`;
+  const them = count === 1 ? "it" : "them";
+  return `${which} not sent: see the list. ${sendable ? `Send ${them} again, or go` : "Go"} on without ${them}.`;
 }
 
 async function finish() {
@@ -130,7 +137,7 @@ async function finish() {
   } catch (error) {
     stage = "refused";
     at("drop").hidden = false;
-    notClosed(error.message);
+    notClosed(error.message, error.signedOut);
     refresh();
     return;
   }
@@ -143,7 +150,7 @@ async function finish() {
     await untilTaken(receipt, say);
     say("");
   } catch (error) {
-    say(error.message);
+    say(error.message, error.signedOut);
   }
 }
 
@@ -155,8 +162,8 @@ function goOn() {
 const taken = () => stage === "closing" || stage === "closed";
 
 // The page of the run is the other way: there, too, one can say that no more files come.
-function notClosed(why) {
-  say(`The run is not closed. ${why}`);
+function notClosed(why, signedOut) {
+  say(`The run is not closed. ${why}`, signedOut);
   at("open").hidden = false;
 }
 
@@ -169,9 +176,15 @@ async function receipt() {
   at("receipt").hidden = false;
 }
 
-function say(text) {
-  at("trouble").textContent = text;
-  at("trouble").hidden = !text;
+function say(text, signedOut = false) {
+  const trouble = at("trouble");
+  if (trouble.firstChild?.textContent.trim() === text) return; // said already, and read out once
+  trouble.textContent = text;
+  trouble.hidden = !text;
+  if (!signedOut) return;
+  const link = document.createElement("a");
+  [link.href, link.target, link.textContent] = ["/sign-in", "_blank", "Sign in"];
+  trouble.append(" ", link);
 }
 
 function warn(event) {
@@ -184,7 +197,7 @@ async function start() {
   try {
     run ??= (await openRun(at("name").value, at("lane").value)).id;
   } catch (error) {
-    say(error.message);
+    say(error.message, error.signedOut);
     at("start").disabled = false;
     return;
   }

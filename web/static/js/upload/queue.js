@@ -2,11 +2,14 @@
 
 import { Refusal, admit, known, send } from "./api.js";
 import { makeHasher } from "./hashing.js";
-import { sleep } from "./patience.js";
+import { LONGEST_S, sleep, sleepWhileAway } from "./patience.js";
 
 const SENDERS = 4;
 const GROUP = 40;
-const TRIES = 4;
+const TRIES = 5;
+const AWAY = "the server does not answer; this page goes on by itself";
+const UNREADABLE = "This file cannot be read any more: it was changed, moved or deleted. Choose it again.";
+const BROKEN_OFF = "The connection broke off each time while this file was sent.";
 
 const ended = new Set(["accepted", "duplicate", "rejected", "broken"]);
 
@@ -18,14 +21,24 @@ export function makeQueue(items, changed) {
   let asking = false;
   let senders = 0;
   let nextToAsk = 0;
-  let held = null; // why the server wants us to wait, in its own words
+  let held = null; // why nothing can be sent now; where the server said it, in its own words
+  let signedOut = false;
   let bytesSent = 0;
   const toSend = [];
 
   function settle(item, state, reason) {
     item.state = state;
     item.reason = reason ?? null;
-    item.sent = item.size;
+    item.sent = state === "broken" ? 0 : item.size;
+    changed();
+  }
+
+  // Puts a file back that is not to be sent now.
+  function putBack(item) {
+    item.state = "waiting";
+    item.reason = null;
+    item.sent = 0;
+    toSend.unshift(item);
     changed();
   }
 
@@ -87,10 +100,12 @@ export function makeQueue(items, changed) {
   }
 
   async function sendOne(item) {
-    item.state = "sending";
-    for (let attempt = 1; ; attempt++) {
+    let failed = 0;
+    for (let pause = 1; ; pause = Math.min(2 * pause, LONGEST_S)) {
+      item.state = "sending";
+      item.reason = null;
+      item.sent = 0;
       try {
-        item.sent = 0;
         const receipt = await send(run, item.name, item.file, (loaded) => {
           const sent = Math.min(loaded, item.size);
           bytesSent += Math.max(0, sent - item.sent);
@@ -98,34 +113,34 @@ export function makeQueue(items, changed) {
           changed();
         });
         held = null;
-        settle(item, receipt.status, receipt.reason);
-        return;
-      } catch (error) {
-        if (error instanceof Refusal && error.wait) {
-          // Not a failed try: the server says when to come again, and is asked for as long as it says so.
-          attempt = 0;
-          held = error.message;
+        return settle(item, receipt.status, receipt.reason);
+      } catch (caught) {
+        const error = await inTheWay(caught, item);
+        if (error.signedOut) signedOut = paused = true;
+        else if (error.wait || error.away) {
+          // Not a failed try: it lies at the server, which is asked for as long as that lasts.
+          held = error.told ? error.message : AWAY;
           item.state = "waiting";
-          item.reason = error.message;
+          item.reason = held;
           item.sent = 0;
           changed();
-          await sleep(1000 * error.wait);
-          if (paused) {
-            toSend.unshift(item);
-            return;
-          }
-          item.state = "sending";
-          item.reason = null;
-          continue;
-        }
-        const passing = error instanceof Refusal && error.passing;
-        if (!passing || attempt === TRIES) {
-          settle(item, "broken", error.message);
-          return;
-        }
-        await sleep(500 * 2 ** attempt);
+          await sleepWhileAway(1000 * (error.wait || pause));
+        } else if (!error.passing || ++failed === TRIES) return settle(item, "broken", error.message);
+        else await sleep(1000 * pause);
+        if (paused) return putBack(item);
       }
     }
+  }
+
+  // What really stands in the way where a connection broke: the file is gone from the disk, the server is away, or it is
+  // there and ends the connection before it has read the file, as where the sign-in has ended.
+  async function inTheWay(error, item) {
+    if (error.status !== 0) return error;
+    if (!(await readable(item.file))) return new Refusal(400, { detail: UNREADABLE });
+    return known(run, []).then(
+      () => new Refusal(500, { detail: BROKEN_OFF }),
+      (other) => other,
+    );
   }
 
   return {
@@ -139,6 +154,7 @@ export function makeQueue(items, changed) {
     pause(stop) {
       paused = stop;
       if (!paused) {
+        signedOut = false;
         startSenders();
         askForGroups();
       }
@@ -161,6 +177,9 @@ export function makeQueue(items, changed) {
     get paused() {
       return paused;
     },
+    get signedOut() {
+      return signedOut;
+    },
     get held() {
       return held;
     },
@@ -169,3 +188,12 @@ export function makeQueue(items, changed) {
     },
   };
 }
+
+const readable = (file) =>
+  file
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(
+      () => true,
+      () => false,
+    );

@@ -1,17 +1,21 @@
 // The viewer's calls. Every refusal becomes an Error with the server's own sentence.
 
-const token = document.querySelector('meta[name="csrf-token"]').content;
-const GONE = "The server does not answer. Check the connection and try again.";
+import { csrfToken, withToken } from "../csrf.js";
 
-async function call(method, path, body, more = {}) {
-  const headers = { "X-CSRF-Token": token };
+const GONE = "The server does not answer. Check the connection and try again.";
+const SIGNED_OUT = "You are signed out. Nothing was recorded. Sign in in another tab, then go on here.";
+
+const call = (method, path, body, more = {}) => withToken(() => callOnce(method, path, body, more));
+
+async function callOnce(method, path, body, more) {
+  const headers = { "X-CSRF-Token": csrfToken() };
   if (body) headers["Content-Type"] = "application/json";
   const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), ...more }).catch(() => {
     throw new Error(GONE);
   });
   const document = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(document.detail ?? GONE);
-  return document;
+  if (answer.ok) return document;
+  throw Object.assign(new Error(answer.status === 401 ? SIGNED_OUT : (document.detail ?? GONE)), { code: document.code });
 }
 
 const scanPath = (scan) => `/api/v1/scans/${scan}`;
