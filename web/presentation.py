@@ -25,6 +25,7 @@ STATE_WORDS = {
     "rejected": "Rejected",
     "failed": "Failed",
 }
+OUTCOME_WORDS = STATE_WORDS | {"rejected": "No result", "failed": "No result"}
 
 
 def register_filters(app: Flask) -> None:
@@ -38,6 +39,7 @@ def register_filters(app: Flask) -> None:
         at_least=at_least,
         threshold=threshold,
         band_word=lambda band: BAND_WORDS[band],
+        outcome_word=lambda state: OUTCOME_WORDS[state],
         state_word=lambda state: STATE_WORDS.get(state, state),
         lane_word=lambda lane: Lane(lane).label.capitalize(),
         size=size,
@@ -61,7 +63,7 @@ def counted(value: int, most: int = COUNTED_UP_TO) -> str:
     return f"{most:,}+" if value > most else number(value)
 
 
-def probability(value: float | None, digits: int = 2) -> str:
+def probability(value: float | None, digits: int = 3) -> str:
     """Cut and not rounded, so that nothing under a threshold looks as if it were at it, and nothing as if certain."""
     return "" if value is None else f"{int(value * 10**digits) / 10**digits:.{digits}f}"
 

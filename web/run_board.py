@@ -76,10 +76,6 @@ class RunView:
     """Changes with everything above but the ages, which the page counts on by itself."""
 
     @property
-    def problem_count(self) -> int:
-        return self.progress.rejected + self.progress.failed + self.progress.refused
-
-    @property
     def percent(self) -> int:
         total = self.progress.total
         return int(100 * (total - self.progress.unfinished) / total) if total else 0

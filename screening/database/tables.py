@@ -216,6 +216,13 @@ class Receipt(Base):
     __table_args__ = (
         UniqueConstraint("run_id", "sha256", "file_name"),
         Index("ix_receipts_run", "run_id", "id"),
+        Index(
+            "ix_receipts_rejected",
+            "run_id",
+            "id",
+            postgresql_where=text("status = 'rejected'"),
+            sqlite_where=text("status = 'rejected'"),
+        ),
     )
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))

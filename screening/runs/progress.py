@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from screening.checkpoints import operating_point
 from screening.database.states import UNFINISHED, JobState, RunState, WorkState
-from screening.database.tables import Container, Job, Prediction, Receipt, Run
+from screening.database.tables import Container, Job, Prediction, Run
+from screening.runs.receipts import rejected_files
 
 RATE_OVER = timedelta(seconds=20)
 _WITH_A_FINISH = (JobState.SCREENED, JobState.REJECTED, JobState.FAILED)
@@ -46,6 +47,11 @@ class Progress:
         return self.likely + self.possible
 
     @property
+    def no_result(self) -> int:
+        """Files that were rejected, and scans that came to no prediction."""
+        return self.rejected + self.failed + self.refused
+
+    @property
     def unfinished(self) -> int:
         return self.preparing + self.queued + self.screening
 
@@ -78,7 +84,7 @@ def progress_of(session: Session, now: datetime, run: Run) -> Progress:
             probability >= point.threshold,
         )
     ).one()
-    refused = session.scalar(select(func.count()).where(Receipt.run_id == run.id, Receipt.status == "rejected"))
+    refused = rejected_files(session, [run.id]).get(run.id, 0)
     unpacking = session.scalar(
         select(func.count()).where(
             Container.run_id == run.id, Container.state.in_((WorkState.WAITING, WorkState.WORKING))
@@ -98,7 +104,7 @@ def progress_of(session: Session, now: datetime, run: Run) -> Progress:
         cancelled=number(JobState.CANCELLED),
         likely=likely,
         possible=flagged - likely,
-        refused=refused or 0,
+        refused=refused,
         unpacking=unpacking or 0,
         rate_per_s=rate,
         eta_s=round(unfinished / rate, 1) if rate and unfinished else None,

@@ -18,7 +18,7 @@ from screening.runs.admission import (
 )
 from screening.runs.intake import Arrival, admit_arrivals, look_at
 from screening.runs.lifecycle import get_run
-from screening.runs.receipts import every_receipt, receipt_counts, receipts_of
+from screening.runs.receipts import every_receipt, receipt_counts, receipts_of, with_outcomes
 from screening.system import System
 from web import current
 from web.api.schemas import (
@@ -40,7 +40,18 @@ blueprint = Blueprint("files", __name__, url_prefix="/api/v1/runs/<int:run_id>",
 FILES_PER_TRANSACTION = 50
 MIB = 1 << 20
 RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
-COLUMNS = ("file_name", "status", "reason", "code", "sha256", "size_bytes", "scan_id", "received_at")
+COLUMNS = (
+    "file_name",
+    "status",
+    "reason",
+    "code",
+    "sha256",
+    "size_bytes",
+    "scan_id",
+    "received_at",
+    "outcome",
+    "problem",
+)
 
 
 @blueprint.post("/known")
@@ -164,7 +175,7 @@ def receipts(query: dict[str, Any], run_id: int) -> Any:
         get_run(session, run_id)
         rows = receipts_of(session, run_id, query["after"], query["limit"] + 1, query["status"])
         counts = receipt_counts(session, run_id)
-    page = rows[: query["limit"]]
+        page = with_outcomes(session, run_id, rows[: query["limit"]])
     return {"items": page, "next": page[-1].id if len(rows) > len(page) else None, "counts": counts}
 
 

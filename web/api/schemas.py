@@ -8,7 +8,7 @@ from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
 from screening.bands import BANDS
 from screening.database.base import LARGEST_ID
 from screening.database.states import RunState
-from screening.runs.receipts import STATUSES
+from screening.runs.receipts import CHOICES
 from web.plain_text import KEPT
 
 MOST_HASHES = 10_000
@@ -149,7 +149,7 @@ class KnownFiles(Lenient):
 class FileReceipt(Schema):
     name = fields.String()
     sha256 = fields.String(allow_none=True)
-    status = fields.String(validate=validate.OneOf(STATUSES))
+    status = fields.String(validate=validate.OneOf(CHOICES))
     code = fields.String(allow_none=True)
     reason = fields.String(allow_none=True)
 
@@ -170,12 +170,17 @@ class KeptReceipt(FileReceipt):
     scan = fields.String(attribute="scan_id", allow_none=True)
     received_at = moment()
     name = fields.String(attribute="file_name")
+    outcome = fields.String(
+        allow_none=True,
+        metadata={"description": "State of the job that the file became; null for archives and rejected files."},
+    )
+    problem = fields.String(allow_none=True, metadata={"description": "Why that job has no result."})
 
 
 class ReceiptsQuery(Query):
     after = fields.Integer(load_default=0, validate=ROW)
     limit = fields.Integer(load_default=500, validate=validate.Range(1, 5000))
-    status = fields.String(load_default=None, validate=validate.OneOf(STATUSES))
+    status = fields.String(load_default=None, validate=validate.OneOf(CHOICES))
 
 
 class KeptReceipts(Schema):

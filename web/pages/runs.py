@@ -8,12 +8,12 @@ from flask_wtf.csrf import generate_csrf
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound as NoPage
 
-from screening.database.states import Lane, RunState
+from screening.database.states import JobState, Lane, RunState
 from screening.database.tables import Run
 from screening.errors import Refused
 from screening.runs import lifecycle
 from screening.runs.progress import counts_by_state
-from screening.runs.receipts import STATUSES, receipt_counts, receipts_of
+from screening.runs.receipts import CHOICES, receipt_counts, receipts_of, rejected_files, with_outcomes
 from web import current
 from web.access import background, needs_role
 from web.api.runs import steer_run
@@ -25,6 +25,7 @@ blueprint = Blueprint("runs-pages", __name__, url_prefix="/runs")
 RUNS_PER_PAGE = 40
 RECEIPTS_PER_PAGE = 200
 UPLOADS_OFFERED = 5
+NOT_SCREENED = (JobState.REJECTED, JobState.FAILED)
 POLL_S = {"open": 3.0, "running": 2.0, "paused": 10.0}
 """How often a browser asks how a run goes on; it does not ask about one that has ended."""
 SLOWEST_POLL_S = 10.0
@@ -45,6 +46,7 @@ def runs() -> str:
             "runs.html",
             runs=page,
             counts=counts,
+            rejected=rejected_files(session, [run.id for run in page]),
             search=search,
             state=state,
             states=list(RunState),
@@ -97,8 +99,8 @@ def status(run_id: int) -> Response:
 def receipts(run_id: int) -> str:
     """What became of every file that was sent to the run."""
     status = request.args.get("status") or None
-    if status is not None and status not in STATUSES:
-        raise Refused("unknown_status", f"There are no receipts “{status[:40]}”. Choose one of {', '.join(STATUSES)}.")
+    if status is not None and status not in CHOICES:
+        raise Refused("unknown_status", f"There are no receipts “{status[:40]}”. Choose one of {', '.join(CHOICES)}.")
     after = row_number("after") or 0
     with current.system().database.read() as session:
         found = lifecycle.get_run(session, run_id)
@@ -107,8 +109,9 @@ def receipts(run_id: int) -> str:
         return render_template(
             "receipts.html",
             run=found,
-            receipts=page,
+            receipts=with_outcomes(session, run_id, page),
             counts=receipt_counts(session, run_id),
+            unscreened=sum(counts_by_state(session, [run_id])[run_id].get(state, 0) for state in NOT_SCREENED),
             status=status,
             after=after,
             next=page[-1].id if len(rows) > len(page) else None,
@@ -159,7 +162,6 @@ def _status(view: RunView) -> dict[str, object]:
         "first": view.first,
         "problems": view.problems,
         "pause": view.pause,
-        "problem_count": view.problem_count,
         "percent_done": view.percent,
         "poll_s": _poll_s(view),
     }

@@ -45,7 +45,7 @@ def test_pages_say_what_to_choose_instead(portal: Portal) -> None:
         ("/runs?state=lost", "There is no state “lost”. Choose one of open, running, paused, complete, cancelled."),
         (
             f"/runs/{run}/receipts?status=lost",
-            "There are no receipts “lost”. Choose one of accepted, duplicate, rejected.",
+            "There are no receipts “lost”. Choose one of accepted, duplicate, rejected, no_result.",
         ),
     ):
         page = browser.get(path)

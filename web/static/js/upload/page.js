@@ -170,7 +170,10 @@ function notClosed(why, signedOut) {
 // The server's own count, because files of earlier visits and other windows are in the run as well.
 async function receipt() {
   const counts = await receiptCounts(run);
-  for (const status of ["accepted", "duplicate", "rejected"]) at(`count-${status}`).textContent = number(counts[status]);
+  for (const status of ["accepted", "duplicate", "rejected"]) {
+    at(`count-${status}`).textContent = number(counts[status]);
+    at(`count-${status}`).href = `/runs/${run}/receipts?status=${status}`;
+  }
   at("receipt-csv").href = `/api/v1/runs/${run}/files.csv`;
   at("receipt-page").href = `/runs/${run}/receipts`;
   at("receipt").hidden = false;
