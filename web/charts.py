@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 WIDTH, HEIGHT = 100, 100
-_GOLDEN_SHARE = 1e-9
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Chart:
     """(x, y, kind) in the same units."""
     legend: list[tuple[str, str]] = field(default_factory=list)
     """(kind, words)"""
+    upward_labels: tuple[str, str, str] = ("0", "0.5", "1")
+    """At the foot, the middle and the top of the axis upwards."""
     words: str = ""
     """What the drawing tells, for those who do not see it."""
 
@@ -39,9 +41,8 @@ def path(across: Sequence[float], upwards: Sequence[float]) -> str:
     )
 
 
-def steps(edges: Sequence[float], heights: Sequence[float]) -> str:
-    """A histogram as the points of a polygon; the highest bin fills the square."""
-    highest = max(*heights, _GOLDEN_SHARE)
+def steps(edges: Sequence[float], heights: Sequence[float], highest: float) -> str:
+    """A histogram as the points of a polygon; a bin as high as `highest` fills the square."""
     across, upwards = [edges[0]], [0.0]
     for (low, high), height in zip(pairwise(edges), heights, strict=True):
         across += [low, high]
@@ -79,7 +80,7 @@ def curve_charts(figures: dict[str, Any], point: dict[str, Any]) -> list[Chart]:
             ],
             marks,
             [("curve", "the card's scans"), ("band95", "95% band"), ("chance", "chance"), *_point_legend(marks)],
-            f"ROC curve with area {figures['auc']:.3f}." if "auc" in figures else "ROC curve.",
+            words=f"ROC curve with area {figures['auc']:.3f}." if "auc" in figures else "ROC curve.",
         ),
         Chart(
             "Precision and recall",
@@ -91,7 +92,7 @@ def curve_charts(figures: dict[str, Any], point: dict[str, Any]) -> list[Chart]:
             ],
             [(WIDTH * seen, HEIGHT * (1 - ppv), "point")] if seen is not None and ppv is not None else [],
             [("curve", "the card's scans"), ("chance", "share with a fracture")],
-            "Precision over recall.",
+            words="Precision over recall.",
         ),
         Chart(
             "Rates by threshold",
@@ -104,7 +105,7 @@ def curve_charts(figures: dict[str, Any], point: dict[str, Any]) -> list[Chart]:
             ],
             [],
             [("curve", "sensitivity"), ("second", "specificity"), ("at", "threshold in force")],
-            "Sensitivity falls and specificity rises with the threshold.",
+            words="Sensitivity falls and specificity rises with the threshold.",
         ),
     ]
 
@@ -121,18 +122,21 @@ def distribution_charts(
             name: [count / max(1, sum(carded[name])) for count in carded[name]]
             for name in ("not_fractured", "fractured")
         }
+        # One scale for both classes: under one axis their heights are compared.
+        highest = max(*shares["not_fractured"], *shares["fractured"], _LEAST)
         charts.append(
             Chart(
                 "Scores of the card's scans",
                 "probability",
                 "share of the class",
                 [
-                    Line("others", steps(carded["edges"], shares["not_fractured"]), is_area=True),
-                    Line("fractured", steps(carded["edges"], shares["fractured"]), is_area=True),
+                    Line("others", steps(carded["edges"], shares["not_fractured"], highest), is_area=True),
+                    Line("fractured", steps(carded["edges"], shares["fractured"], highest), is_area=True),
                     *lines,
                 ],
                 [],
                 [("fractured", "fractured"), ("others", "not fractured"), ("at", "thresholds in force")],
+                ("0", f"{highest / 2:.1%}", f"{highest:.1%}"),
                 "Scores of fractured scans lie higher than those of the others.",
             )
         )
@@ -144,9 +148,10 @@ def distribution_charts(
                 "Scores in this installation",
                 "probability",
                 "scans",
-                [Line("here", steps(edges, joined), is_area=True), *lines],
+                [Line("here", steps(edges, joined, max(joined)), is_area=True), *lines],
                 [],
                 [("here", f"{sum(counts):,} scans"), ("at", "thresholds in force")],
+                ("0", f"{max(joined) / 2:,.10g}", f"{max(joined):,}"),
                 f"Scores of {sum(counts):,} scans; the fullest bin holds {max(joined):,}.",
             )
         )
