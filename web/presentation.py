@@ -125,8 +125,15 @@ def details(values: dict[str, Any]) -> str:
 
 def per_scan(stages: dict[str, dict[str, float]]) -> str:
     """What a worker's stages take of a scan, as it counted them: "claim 0.11, infer 12 ms"."""
-    took = [f"{name} {1000 * stage['seconds'] / stage['scans']:.2g}" for name, stage in stages.items()]
+    took = [f"{name} {_milliseconds(1000 * stage['seconds'] / stage['scans'])}" for name, stage in stages.items()]
     return f"{', '.join(took)} ms" if took else ""
+
+
+def _milliseconds(value: float) -> str:
+    """0.11, 2.4, 305: as many digits as tell something, and never a power of ten."""
+    if value >= 10:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
 def waited(value: datetime) -> Markup:

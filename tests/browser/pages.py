@@ -21,6 +21,24 @@ STICKS_OUT = """
 """
 """What makes a page wider than its window."""
 
+OVERLAPS = """
+() => {
+  const seen = [...document.querySelectorAll(".over")].filter((element) => element.checkVisibility());
+  const boxes = seen.map((element) => element.getBoundingClientRect());
+  const found = [];
+  for (let a = 0; a < boxes.length; a++) {
+    for (let b = a + 1; b < boxes.length; b++) {
+      const [one, other] = [boxes[a], boxes[b]];
+      const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+      const down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+      if (across > 0 && down > 0) found.push([seen[a].textContent, seen[b].textContent]);
+    }
+  }
+  return found;
+}
+"""
+"""What lies over the picture and over each other."""
+
 
 def values_of(system: System) -> dict[str, object]:
     """For each variable part of an address something that exists: the newest run, the most probable scan, and so on."""

@@ -28,6 +28,7 @@ def worklist() -> str:
         parts = checked_body_parts(session, filters)
         runs = runs_to_offer(session, RUNS_OFFERED, run)
         shown: dict[str, Any] = {"filters": filters, "run": run, "runs": runs, "parts": parts, "link": _links(filters)}
+        shown["most_runs"] = RUNS_OFFERED
         try:
             counts, to_read = latest_counts(filters)
         except Conflict:
