@@ -22,7 +22,7 @@ STATE_WORDS = {
     "queued": "Waiting",
     "screening": "Screening",
     "screened": "Screened",
-    "rejected": "Rejected",
+    "rejected": "Cannot be screened",
     "failed": "Failed",
 }
 OUTCOME_WORDS = STATE_WORDS | {"rejected": "No result", "failed": "No result"}

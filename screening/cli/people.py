@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -54,7 +55,7 @@ def add_user(name: str, role: str, no_password: bool, data: Path | None) -> None
     password = None if no_password else _asked_password(name)
     with _accounts(data) as session:
         added = accounts.add_user(session, utc_now(), name, role, password, command_actor())
-    click.echo(f"Added {added.name} as {added.role}. `screening sign-in-link --user {added.name}` makes a link.")
+    click.echo(f"Added {added.name} as {added.role}. `screening sign-in-link --user {quote(added.name)}` makes a link.")
 
 
 @user.command("role")
@@ -100,7 +101,7 @@ def disable_user(name: str, data: Path | None) -> None:
 
     with _accounts(data) as session:
         accounts.disable_user(session, utc_now(), accounts.account_of(session, name), command_actor())
-    click.echo(f"{name} is disabled. `screening user enable {name}` gives the access back.")
+    click.echo(f"{name} is disabled. `screening user enable {quote(name)}` gives the access back.")
 
 
 @user.command("enable")

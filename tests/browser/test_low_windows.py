@@ -1,4 +1,4 @@
-"""Windows that are low or narrow: the picture keeps its room, and filters stand in one line."""
+"""Windows that are low, long names and paper: the picture keeps its room, filters their line, and text its colour."""
 
 import pytest
 
@@ -47,3 +47,12 @@ def test_filters_stand_in_one_line_though_a_run_has_a_long_name(live: Live, watc
     field, select = page.locator(".filters .field", has=run).bounding_box(), run.bounding_box()
     assert field is not None and select is not None
     assert field["width"] <= select["width"] + 1
+
+
+def test_paper_has_dark_text_whichever_theme_the_screen_has(live: Live, watched: Watched, read: int) -> None:
+    page = watched.page
+    page.goto(f"{live.url}/runs/{read}")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -70,7 +70,7 @@ def test_nothing_moves_when_the_first_result_comes_and_a_focused_link_keeps_the_
     expect(page.locator("a#worklist")).to_be_visible(timeout=PATIENCE_MS)
     assert page.evaluate(PLACES) == before
     made.upload(run, "text.jpg", b"text")
-    expect(page.locator("#rejected")).to_have_text("1 rejected when they came", timeout=PATIENCE_MS)
+    expect(page.locator("#rejected")).to_have_text("1 rejected on arrival", timeout=PATIENCE_MS)
     page.locator("#receipts").focus()
     link = page.locator("[id^='first-']").first
     focused = "receipts"

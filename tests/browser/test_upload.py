@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Live, Watched
-from tests.browser.portal import DROP, PATIENCE_MS
+from tests.browser.portal import DROP, PATIENCE_MS, drop
 from tests.installation import phantom_png
 
 REAL_FILES = 300
@@ -126,6 +126,32 @@ def test_a_dropped_folder_is_walked_and_what_cannot_be_read_is_listed(live: Live
     assert found["largest"] <= 200
     assert found["names"] == ["archive/sub/locked.jpg", "archive/closed/"]
     assert found["litter"] == 0
+
+
+def test_the_focus_goes_on_from_button_to_button(live: Live, watched: Watched) -> None:
+    page = watched.page
+    page.goto(f"{live.url}/runs/new")
+    drop(page, {"one.png": phantom_png(8150)})
+    expect(page.locator("#start")).to_be_enabled()
+    page.route("**/files", lambda route: None)  # held until the focus was looked at
+    page.locator("#start").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#pause")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#pause")).to_have_text("Go on")
+    page.keyboard.press("Enter")
+    expect(page.locator("#pause")).to_have_text("Pause")
+
+
+def test_at_the_end_the_focus_is_on_the_way_to_the_run(live: Live, watched: Watched) -> None:
+    page = watched.page
+    page.goto(f"{live.url}/runs/new")
+    drop(page, {"one.png": phantom_png(8151)})
+    expect(page.locator("#start")).to_be_enabled()
+    page.locator("#start").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#receipt")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#open")).to_be_focused()
 
 
 WALK = """

@@ -15,7 +15,7 @@ CUT_OFF = "The file is cut off at 41%. Send it again."
 
 
 def filled(portal: Portal) -> int:
-    """A run of five files: one screened, two of the same cut-off picture, two rejected when they came."""
+    """A run of five files: one screened, two of the same cut-off picture, two rejected on arrival."""
     api = portal.api()
     run = api.open_run("ward 7")
     api.receipts(run, ("cut.png", phantom_png(1)), ("cut again.png", phantom_png(1)))
@@ -38,7 +38,7 @@ def test_what_has_no_result_is_counted_alike_on_every_page(portal: Portal) -> No
     assert re.search(r"No result</dt><dd>4<", status)
     assert "<h2>No result (4)</h2>" in status
     assert re.search(rf'href="/worklist\?run={run}&amp;band=must_look">2 could not be screened</a>', status)
-    assert re.search(rf'href="/runs/{run}/receipts\?status=rejected">2 rejected when they came</a>', status)
+    assert re.search(rf'href="/runs/{run}/receipts\?status=rejected">2 rejected on arrival</a>', status)
     assert re.search(rf'href="/runs/{run}/receipts">Receipts of all files</a>', status)
     row = browser.get("/runs").text.split("<tbody>")[1].split("</tr>")[0]
     assert re.search(rf'href="/runs/{run}/receipts\?status=no_result"[^>]*>4</a>', row)

@@ -238,3 +238,11 @@ def test_security_headers_are_everywhere(portal: Portal, path: str) -> None:
     assert headers["Referrer-Policy"] in ("same-origin", "no-referrer")
     if not path.startswith("/static"):
         assert headers["Cache-Control"] == "no-store"
+
+
+def test_what_is_shown_once_is_not_lost_by_the_button_of_the_theme(portal: Portal) -> None:
+    browser, csrf = sign_in(portal, "operator")
+    assert 'name="theme"' in browser.get("/account").text
+    made = browser.post("/account/tokens", data={"csrf_token": csrf, "name": "a script"}).text
+    assert "shown this once" in made
+    assert 'name="theme"' not in made

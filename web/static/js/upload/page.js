@@ -10,6 +10,7 @@ import { makeSpeed } from "./speed.js";
 
 const SHOWN_EVERY_MS = 250;
 const SLICE_MS = 20;
+const STEPS = ["start", "pause", "retry", "finish", "open"];
 
 const at = (id) => document.getElementById(id);
 const page = at("upload");
@@ -91,7 +92,7 @@ function show() {
   at("bar").firstElementChild.setAttribute("width", String(handled));
   at("bar").setAttribute("aria-label", `${done} of ${items.length} files uploaded`);
   if (stage !== "choosing" && items.length) document.title = `${Math.floor((100 * done) / items.length)}% · ${title}`;
-  buttons(counts);
+  keepFocus(() => buttons(counts));
 }
 
 function pace({ bytes, handled }) {
@@ -103,6 +104,17 @@ function pace({ bytes, handled }) {
   const rates = speed.rates;
   if (!rates?.handled) return "";
   return `${readableSize(rates.sent)}/s · ${duration((bytes - handled) / rates.handled)} left`;
+}
+
+// The button that had the focus may hide: it goes to the next that is there, and rests on the numbers while there is none.
+let follows = false;
+function keepFocus(change) {
+  const focused = document.activeElement;
+  follows = STEPS.some((id) => at(id) === focused) || (follows && (focused === document.body || focused === at("totals")));
+  change();
+  if (!follows || !(focused.hidden || focused === document.body || focused === at("totals"))) return;
+  const next = STEPS.map(at).find((button) => !button.hidden && !button.disabled);
+  (next ?? at("totals")).focus({ preventScroll: true });
 }
 
 function buttons(counts) {
@@ -143,7 +155,7 @@ async function finish() {
   }
   stage = "closed";
   say("");
-  at("open").hidden = false;
+  keepFocus(() => (at("open").hidden = false));
   document.title = `Done · ${title}`;
   at("spoken").textContent = at("legend").textContent;
   try {
@@ -196,6 +208,7 @@ function warn(event) {
 
 async function start() {
   say("");
+  follows = true; // a button that is disabled gives its focus away
   at("start").disabled = true;
   try {
     run ??= (await openRun(at("name").value, at("lane").value)).id;
