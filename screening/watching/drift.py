@@ -3,7 +3,8 @@
 The reference is the distribution that the checkpoint's card brings, or else that of the first weeks that together hold
 a thousand scans. A scan counts in the week in which it was received (ISO weeks of UTC), whenever it was screened, so
 that a new checkpoint has its weeks as soon as the archive is re-screened. Its source is what it came as: the modality
-of a DICOM file, or a plain picture. Everything is counted in SQL; a row for each week, source and bin comes back.
+of a DICOM file, which is known once it was decoded, DICOM without one, or a plain picture. Everything is counted in
+SQL; a row for each week, source and bin comes back.
 """
 
 from collections import defaultdict
@@ -30,6 +31,9 @@ PSI_LIMIT = 0.2
 about (1/n + 1/m) times a chi-square value with 9 degrees of freedom (Yurdakul and Naranjo, Journal of Risk Model
 Validation 2020): with 200 scans against a thousand it passes 0.2 about once in 8,500 weeks."""
 PICTURES = "picture"
+DICOM = "dicom"
+"""DICOM files whose modality is not known: it is read with the picture, so one that is rejected has none."""
+_DICOM_MEDIA_TYPE = "application/dicom"
 EVERYTHING = "all"
 
 ReferenceOrigin = Literal["card", "first weeks"]
@@ -68,7 +72,8 @@ class Watched:
     """One row of the watch. psi and ks are None without a reference, for its own weeks, and under 200 scans."""
 
     name: str
-    """The Monday of a week (2026-11-16), or a source: CR, DX, RG, "picture" for what is not DICOM, "all" for all."""
+    """The Monday of a week (2026-11-16), or a source: CR, DX, RG, "picture" for what is not DICOM, "dicom" for what is
+    and tells no modality, "all" for all."""
     screened: int
     flag_rate: float | None
     rejected_rate: float | None
@@ -195,7 +200,8 @@ def _spreads(
 ) -> dict[tuple[int, str], Spread]:
     """By (weeks ago, source). Two statements; at most a row for each week, source and bin."""
     week = case(*((Scan.received_at >= monday, back) for back, monday in enumerate(mondays))).label("week")
-    source = func.coalesce(func.nullif(Scan.modality, ""), PICTURES).label("source")
+    without = case((Scan.media_type == _DICOM_MEDIA_TYPE, DICOM), else_=PICTURES)
+    source = func.coalesce(func.nullif(Scan.modality, ""), without).label("source")
     spreads: dict[tuple[int, str], Spread] = defaultdict(Spread)
     part = score_bin(session, Prediction.probability).label("part")
     flagged = func.sum(case((Prediction.probability >= threshold, 1), else_=0)).label("flagged")
@@ -241,6 +247,8 @@ def _source_words(source: str) -> str:
     recent = f"the last {RECENT_WEEKS} weeks"
     if source == EVERYTHING:
         return recent
+    if source == DICOM:
+        return f"the DICOM files without a modality of {recent}"
     return f"the plain pictures of {recent}" if source == PICTURES else f"the {source} files of {recent}"
 
 

@@ -128,3 +128,27 @@ def test_what_could_not_be_decoded_counts_as_rejected_in_its_week(database: Data
             session.add(Rendition(scan_id=scan_id(number), spec="spec", state="rejected", lane=1, queued_at=NOW))
     [week] = watched(database).weeks
     assert (week.screened, week.rejected_rate) == (30, 0.25)
+
+
+def test_a_dicom_file_that_was_not_decoded_is_no_plain_picture(database: Database) -> None:
+    """Its modality is read with the picture, so a rejected one has none."""
+    two_checkpoints(database)
+    add_predictions(database, "one", drawn(0, 30, 3), received_at=MONDAY)
+    add_predictions(database, "one", drawn(50, 20, 3), received_at=MONDAY, modality="CR")
+    with database.write() as session:
+        for number, media_type in ((100, "application/dicom"), (101, "application/dicom"), (102, "image/png")):
+            session.add(
+                Scan(
+                    id=scan_id(number), sha256=f"{number:064x}", size_bytes=1, media_type=media_type,
+                    file_name="x", received_at=MONDAY,
+                )
+            )  # fmt: skip
+            session.flush()
+            session.add(Rendition(scan_id=scan_id(number), spec="spec", state="rejected", lane=1, queued_at=NOW))
+    sources = {row.name: (row.screened, row.rejected_rate) for row in watched(database).sources}
+    assert sources == {
+        "all": (50, pytest.approx(3 / 53)),
+        "CR": (20, 0.0),
+        "dicom": (0, 1.0),
+        "picture": (30, pytest.approx(1 / 31)),
+    }
