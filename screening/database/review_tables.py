@@ -32,6 +32,9 @@ class Review(Base):
     threshold: Mapped[float | None] = mapped_column(Float(53))
     sampled: Mapped[bool]
     """Whether the scan was not flagged and came to the reader by the random sample alone."""
+    sample_rate: Mapped[float | None] = mapped_column(Float(53))
+    """The rate of the sample at that moment, over 0 to 1; None for a scan that was not sampled, and in rows of an
+    earlier release, which did not keep it."""
     reviewed_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
 

@@ -7,9 +7,14 @@ scans and F among the sampled ones the sensitivity is estimated as
 
     s = T / (T + F / r).
 
+The rate is that of the moment of the review: where it was changed, each of the F fractures has its own weight w = 1/r.
+
 A fracture is seen among the flagged with probability s and in the sample with probability (1 - s) r, so of the T + F
 that were seen the share among the flagged is q = s / (s + (1 - s) r), a plain proportion. Its 95% interval (Wilson)
-is carried over by s = q r / (1 - q + q r), which rises with q; it holds for F = 0, too, where the estimate is 1.
+is carried over by s = q r / (1 - q + q r), which rises with q; it holds for F = 0, too, where the estimate is 1. Under
+several rates F and r are replaced by (sum w)^2 / sum w^2 and sum w / sum w^2, which keep the mean and the variance of
+the weighted sum, and for the lower end one more fracture of the largest weight is taken as missed: a rare fracture of a
+small rate may be unseen while those of a large one are seen (after Fay and Feuer, Statistics in Medicine 1997).
 
 The estimate assumes that of the flagged and of the sampled scans the same share was read; the reading queue mixes them,
 so that a queue that is not read to its end bends it little, and upwards at most by the order of the flagged.
@@ -23,8 +28,8 @@ from datetime import datetime
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session, aliased
 
 from screening.comparison.statistics import cohens_kappa, wilson_interval
 from screening.comparison.summary import Rate
@@ -41,27 +46,41 @@ class Sensitivity:
     flagged_fractures: int
     sampled_fractures: int
     rate: float
-    """Of the sample."""
+    """Of the sample, over 0 to 1: the smallest one by which a scan of the sample was read. 0 where none is known."""
+    rates: tuple[float, ...] = ()
+    """By which each fracture of the sample was found; empty where it was `rate` for all of them."""
+    several: bool = False
+    """Whether scans of the sample were read at more than one rate."""
 
     @property
     def estimate(self) -> float | None:
         """None where no fracture was seen, or nothing is sampled."""
         if self.rate == 0 or self.flagged_fractures + self.sampled_fractures == 0:
             return None
-        return self.flagged_fractures / (self.flagged_fractures + self.sampled_fractures / self.rate)
+        return self.flagged_fractures / (self.flagged_fractures + math.fsum(self._weights))
 
     @property
     def interval_95(self) -> tuple[float, float]:
-        seen = self.flagged_fractures + self.sampled_fractures
-        if self.rate == 0 or seen == 0:
+        if self.rate == 0 or self.flagged_fractures + self.sampled_fractures == 0:
             return 0.0, 1.0
-        low, high = wilson_interval(self.flagged_fractures, seen)
-        return self._of_all(low), self._of_all(high)
+        unseen = [1 / self.rate] if self.several else []
+        return self._carried(self._weights + unseen)[0], self._carried(self._weights)[1]
 
-    def _of_all(self, share_of_seen: float) -> float:
-        """From the share of the seen fractures that were flagged to the share of all fractures."""
-        weighted = share_of_seen * self.rate
-        return weighted / (1 - share_of_seen + weighted)
+    @property
+    def _weights(self) -> list[float]:
+        return [1 / rate for rate in self.rates or (self.rate,) * self.sampled_fractures]
+
+    def _carried(self, weights: list[float]) -> tuple[float, float]:
+        """The interval of the share of the seen fractures that were flagged, as one of the share of all fractures."""
+        total, squares = math.fsum(weights), math.fsum(weight**2 for weight in weights)
+        seen, rate = (total**2 / squares, total / squares) if weights else (0.0, self.rate)
+
+        def of_all(share_of_seen: float) -> float:
+            weighted = share_of_seen * rate
+            return weighted / (1 - share_of_seen + weighted)
+
+        low, high = wilson_interval(self.flagged_fractures, self.flagged_fractures + seen)
+        return of_all(low), of_all(high)
 
 
 @dataclass(frozen=True)
@@ -110,16 +129,31 @@ class Measured:
     undecided: int
     """Scans without a decision: unsure, poor quality, or as many readers for as against a fracture."""
     agreement: Sequence[Agreement]
-    """Of every two readers with scans in common, those with most first."""
+    """Of every two readers with scans in common, those with most first; by the first verdict of each, which was given
+    before the other's was shown."""
     agreed: Rate
     """Over all of them together."""
+    assumed_rates: int = 0
+    """Scans of the sample that were read before its rate was kept: `sensitivity.rate` is taken for them."""
+    thresholds: tuple[float, ...] = ()
+    """By which these scans counted as flagged or not, rising: those in force when they were reviewed."""
+    outside_fractures: int = 0
+    """Scans that readers call fractured and that were neither flagged nor sampled: known misses that stand for an
+    unknown number of scans, so that they do not enter the estimate."""
 
 
 @dataclass(frozen=True)
 class _Scan:
+    """As it stood at its first review."""
+
     flagged: bool
     sampled: bool
+    sample_rate: float | None
+    threshold: float
     verdicts: Mapping[str, str]
+    """The latest of each reader."""
+    first_verdicts: Mapping[str, str]
+    """Of each reader the first of all, where it lies in the period."""
 
     @property
     def fractured(self) -> bool | None:
@@ -134,29 +168,59 @@ def measured(
 ) -> Measured:
     """From the reviews in force of what this checkpoint said, made from `since` on and before `until`.
 
-    A scan counts as flagged by the threshold that was in force when it was reviewed. rate: of the random sample.
+    A scan counts as flagged by the threshold that was in force when it was reviewed. rate: of the random sample today;
+    it, or the smallest rate that is known if that is smaller, is taken for reviews that did not keep theirs.
     """
     scans = _scans(_reviews(session, checkpoint, since, until))
-    flagged = [scan.fractured for scan in scans if scan.flagged and scan.fractured is not None]
-    sampled = [scan.fractured for scan in scans if scan.sampled and scan.fractured is not None]
+    decided = [scan for scan in scans if scan.fractured is not None]
+    flagged = [scan.fractured for scan in decided if scan.flagged]
+    sampled = [scan for scan in decided if scan.sampled]
     pairs = _agreement(scans)
     return Measured(
         checkpoint=checkpoint,
         since=since,
         until=until,
         reviews=sum(len(scan.verdicts) for scan in scans),
-        ppv=Rate(sum(flagged), len(flagged)),
-        sampled=Rate(sum(sampled), len(sampled)),
-        sensitivity=Sensitivity(sum(flagged), sum(sampled), rate),
-        undecided=sum(scan.fractured is None for scan in scans),
+        ppv=Rate(sum(map(bool, flagged)), len(flagged)),
+        sampled=Rate(sum(bool(scan.fractured) for scan in sampled), len(sampled)),
+        sensitivity=_sensitivity(sum(map(bool, flagged)), sampled, rate),
+        undecided=len(scans) - len(decided),
         agreement=pairs,
         agreed=Rate(sum(pair.raw.hits for pair in pairs), sum(pair.raw.scans for pair in pairs)),
+        assumed_rates=sum(scan.sample_rate is None for scan in sampled),
+        thresholds=tuple(sorted({scan.threshold for scan in scans})),
+        outside_fractures=sum(bool(scan.fractured) and not scan.flagged and not scan.sampled for scan in decided),
     )
 
 
+def _sensitivity(flagged_fractures: int, sampled: Sequence[_Scan], today: float) -> Sensitivity:
+    kept = {scan.sample_rate for scan in sampled if scan.sample_rate is not None}
+    assumed = min((rate for rate in (*kept, today) if rate > 0), default=0.0)
+    rates = [assumed if scan.sample_rate is None else scan.sample_rate for scan in sampled]
+    fractured = tuple(rate for rate, scan in zip(rates, sampled, strict=True) if scan.fractured)
+    smallest = min(rates, default=assumed)
+    return Sensitivity(flagged_fractures, len(fractured), smallest, fractured, len(set(rates)) > 1)
+
+
 def _reviews(session: Session, checkpoint: str, since: datetime | None, until: datetime | None) -> Iterable[Any]:
+    earlier = aliased(Review)
+    has_earlier = exists().where(
+        earlier.scan_id == Review.scan_id,
+        earlier.reader == Review.reader,
+        earlier.withdrawn_at.is_(None),
+        earlier.id < Review.id,
+    )
     statement = (
-        select(Review.scan_id, Review.reader, Review.verdict, Review.probability, Review.threshold, Review.sampled)
+        select(
+            Review.scan_id,
+            Review.reader,
+            Review.verdict,
+            Review.probability,
+            Review.threshold,
+            Review.sampled,
+            Review.sample_rate,
+            has_earlier.label("has_earlier"),
+        )
         .where(Review.checkpoint_id == checkpoint, Review.withdrawn_at.is_(None))
         .order_by(Review.id)
     )
@@ -168,19 +232,23 @@ def _reviews(session: Session, checkpoint: str, since: datetime | None, until: d
 
 
 def _scans(rows: Iterable[Any]) -> list[_Scan]:
-    """Each scan with the latest verdict of each reader, and with how it stood at its first review."""
-    first: dict[str, tuple[bool, bool]] = {}
-    verdicts: dict[str, dict[str, str]] = defaultdict(dict)
+    stood: dict[str, tuple[bool, bool, float | None, float]] = {}
+    latest: dict[str, dict[str, str]] = defaultdict(dict)
+    first: dict[str, dict[str, str]] = defaultdict(dict)
     for row in rows:
-        first.setdefault(row.scan_id, (row.probability >= row.threshold, row.sampled))
-        verdicts[row.scan_id][row.reader] = row.verdict
-    return [_Scan(*first[scan], said) for scan, said in verdicts.items()]
+        flagged = row.probability >= row.threshold
+        stood.setdefault(row.scan_id, (flagged, row.sampled, row.sample_rate, row.threshold))
+        latest[row.scan_id][row.reader] = row.verdict
+        if not row.has_earlier:
+            first[row.scan_id][row.reader] = row.verdict
+    return [_Scan(*stood[scan], said, first.get(scan, {})) for scan, said in latest.items()]
 
 
 def _agreement(scans: Iterable[_Scan]) -> list[Agreement]:
     tables: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for scan in scans:
-        decided = {name: said == FRACTURE for name, said in scan.verdicts.items() if said in (FRACTURE, NO_FRACTURE)}
+        said = scan.first_verdicts
+        decided = {name: one == FRACTURE for name, one in said.items() if one in (FRACTURE, NO_FRACTURE)}
         for one, other in combinations(sorted(decided), 2):
             place = 2 * (not decided[one]) + (not decided[other])
             tables[one, other][place] += 1

@@ -42,8 +42,8 @@ def record(
     """Add what this reader decided. A second verdict of the same reader takes the place of the first.
 
     `checkpoint_id` names the checkpoint whose result the reader was shown, and is empty where none was; without it, the
-    active one, or else the latest. Its probability and the threshold in force are kept with the verdict. Raises
-    NotFound, Refused.
+    active one, or else the latest. Its probability and the threshold in force are kept with the verdict, and of a
+    sampled scan the rate. Raises NotFound, Refused.
     """
     if verdict not in VERDICTS:
         raise Refused("unknown_verdict", f"There is no verdict {verdict[:40]!r}. Choose one of {', '.join(VERDICTS)}.")
@@ -52,6 +52,7 @@ def record(
         raise Refused("long_comment", f"A comment has at most {LONGEST_COMMENT:,} characters. Shorten it.")
     get_scan(session, scan_id)
     shown = _shown(predictions_of(session, scan_id), checkpoint_id)
+    sampled = shown is not None and not shown.flagged and in_sample(scan_id, sample_rate)
     review = Review(
         scan_id=scan_id,
         reader=reader,
@@ -60,7 +61,8 @@ def record(
         checkpoint_id=shown.checkpoint if shown else None,
         probability=shown.probability if shown else None,
         threshold=shown.threshold if shown else None,
-        sampled=shown is not None and not shown.flagged and in_sample(scan_id, sample_rate),
+        sampled=sampled,
+        sample_rate=sample_rate if sampled else None,
         reviewed_at=now,
     )
     session.add(review)

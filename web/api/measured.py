@@ -31,7 +31,10 @@ class ThresholdChoices(Schema):
 class SensitivityDocument(Schema):
     flagged_fractures = fields.Integer()
     sampled_fractures = fields.Integer()
-    rate = fields.Float(metadata={"description": "Of the sample; each sampled scan stands for 1 / rate scans."})
+    rate = fields.Float(
+        metadata={"description": "The smallest one of the sample; each sampled scan stands for 1 / its own rate scans."}
+    )
+    several = fields.Boolean(metadata={"description": "Whether the sample was read at more than one rate."})
     estimate = fields.Float(allow_none=True)
     interval_95 = fields.List(fields.Float())
 
@@ -56,5 +59,17 @@ class MeasuredDocument(Schema):
     sampled = fields.Nested(RateDocument)
     sensitivity = fields.Nested(SensitivityDocument)
     undecided = fields.Integer()
-    agreement = fields.List(fields.Nested(AgreementDocument))
+    agreement = fields.List(
+        fields.Nested(AgreementDocument),
+        metadata={"description": "By each reader's first verdict, given before the other's was shown."},
+    )
     agreed = fields.Nested(RateDocument)
+    assumed_rates = fields.Integer(
+        metadata={"description": "Sampled scans read before rates were kept; `sensitivity.rate` is taken for them."}
+    )
+    thresholds = fields.List(
+        fields.Float(), metadata={"description": "By which these scans counted as flagged when they were reviewed."}
+    )
+    outside_fractures = fields.Integer(
+        metadata={"description": "Fractures in scans neither flagged nor sampled; they cannot enter the estimate."}
+    )

@@ -48,7 +48,8 @@ def test_a_verdict_keeps_what_the_reader_was_shown(session: Session) -> None:
 
 @pytest.mark.parametrize(("scan", "sampled"), [(FLAGGED, False), (UNFLAGGED, True), (UNSCREENED, False)])
 def test_only_what_is_not_flagged_comes_from_the_sample(session: Session, scan: str, sampled: bool) -> None:
-    assert decide(session, scan, "Ann", rate=1.0).sampled is sampled
+    kept = decide(session, scan, "Ann", rate=1.0)
+    assert (kept.sampled, kept.sample_rate) == (sampled, 1.0 if sampled else None)
     assert decide(session, scan, "Ben", rate=0.0).sampled is False
 
 

@@ -24,6 +24,8 @@ def add_review(
     probability: float,
     days_ago: int = 0,
     withdrawn: bool = False,
+    threshold: float = THRESHOLD,
+    rate: float | None = None,
 ) -> None:
     session.add(
         Review(
@@ -32,8 +34,9 @@ def add_review(
             verdict=verdict,
             checkpoint_id="one",
             probability=probability,
-            threshold=THRESHOLD,
-            sampled=probability < THRESHOLD,
+            threshold=threshold,
+            sampled=probability < threshold,
+            sample_rate=rate,
             reviewed_at=NOW - timedelta(days=days_ago),
             withdrawn_at=NOW if withdrawn else None,
         )
@@ -109,3 +112,81 @@ def test_a_not_flagged_scan_outside_the_sample_measures_nothing(database: Databa
     with database.read() as session:
         found = measured(session, "one", RATE)
     assert (found.sampled.scans, found.ppv.scans, found.sensitivity.estimate) == (0, 0, None)
+
+
+def test_each_sampled_fracture_weighs_by_the_rate_of_its_own_review_whatever_the_rate_is_today(
+    database: Database,
+) -> None:
+    """Forty flagged fractures; one of the sample at a fiftieth, then, with another threshold, two at a tenth."""
+    with database.write() as session:
+        with_scans(session, 60)
+        for number in range(40):
+            add_review(session, number, "anna", "fracture", 0.9)
+        add_review(session, 40, "anna", "fracture", 0.1, rate=0.02)
+        for number in (41, 42):
+            add_review(session, number, "anna", "fracture", 0.45, threshold=0.5, rate=0.1)
+        add_review(session, 43, "anna", "fracture", 0.45, threshold=0.4)
+        add_review(session, 44, "anna", "no_fracture", 0.1, threshold=0.4, rate=0.1)
+    found = []
+    with database.read() as session:
+        found = [measured(session, "one", today) for today in (0.02, 0.1, 0.5)]
+    for one in found:
+        assert one.sensitivity.estimate == pytest.approx(41 / (41 + 1 / 0.02 + 2 / 0.1))
+        assert one.sensitivity.interval_95 == found[0].sensitivity.interval_95
+        low, high = one.sensitivity.interval_95
+        assert low < (one.sensitivity.estimate or 0) < high
+        assert (one.sensitivity.rate, one.sensitivity.several, one.assumed_rates) == (0.02, True, 0)
+        assert one.thresholds == (0.4, 0.5)
+
+
+def test_reviews_that_kept_no_rate_are_taken_at_the_smallest_that_is_known_and_are_told(database: Database) -> None:
+    with database.write() as session:
+        with_scans(session, 3)
+        add_review(session, 0, "anna", "fracture", 0.9)
+        add_review(session, 1, "anna", "fracture", 0.1)
+        add_review(session, 2, "anna", "no_fracture", 0.1, rate=0.05)
+    with database.read() as session:
+        for today, assumed in ((0.1, 0.05), (0.02, 0.02), (0.0, 0.05)):
+            found = measured(session, "one", today)
+            assert found.assumed_rates == 1
+            assert found.sensitivity.estimate == pytest.approx(1 / (1 + 1 / assumed))
+
+
+def test_fractures_that_were_neither_flagged_nor_sampled_are_told(database: Database) -> None:
+    with database.write() as session:
+        with_scans(session, 4)
+        for number, verdict in enumerate(("fracture", "fracture", "no_fracture")):
+            add_review(session, number, "anna", verdict, 0.1)
+        session.query(Review).update({"sampled": False})
+        add_review(session, 3, "anna", "fracture", 0.9)
+    with database.read() as session:
+        found = measured(session, "one", RATE)
+    assert found.outside_fractures == 2
+    assert found.sensitivity.estimate == 1
+
+
+def test_agreement_is_of_the_first_verdicts_and_the_truth_of_the_latest(database: Database) -> None:
+    """Forty scans that two readers call differently on half; the second, shown the first's, changes to it."""
+    with database.write() as session:
+        with_scans(session, 41)
+        for number in range(40):
+            add_review(session, number, "anna", "fracture" if number % 2 else "no_fracture", 0.9, days_ago=50)
+            add_review(session, number, "ben", "fracture" if number % 4 < 2 else "no_fracture", 0.9, days_ago=50)
+        add_review(session, 40, "anna", "fracture", 0.9, days_ago=50)
+        add_review(session, 40, "ben", "no_fracture", 0.9, days_ago=50, withdrawn=True)
+        add_review(session, 40, "ben", "fracture", 0.9, days_ago=50)
+    with database.read() as session:
+        blind = measured(session, "one", RATE)
+    with database.write() as session:
+        for number in range(40):
+            add_review(session, number, "ben", "fracture" if number % 2 else "no_fracture", 0.9)
+    with database.read() as session:
+        corrected = measured(session, "one", RATE)
+        lately = measured(session, "one", RATE, since=NOW - timedelta(days=30))
+    for found in (blind, corrected):
+        [pair] = found.agreement
+        assert (pair.raw.hits, pair.raw.scans) == (21, 41)
+        assert pair.kappa == pytest.approx(0.03, abs=0.04)
+    assert blind.undecided == 20
+    assert (corrected.undecided, corrected.ppv.hits, corrected.ppv.scans) == (0, 21, 41)
+    assert lately.agreement == [], "those verdicts were no first ones"

@@ -47,6 +47,29 @@ def test_the_interval_covers_the_truth_in_simulated_reading(sensitivity: float, 
     assert math.fsum(estimates) / trials == pytest.approx(sensitivity, abs=0.015)
 
 
+def test_fractures_of_several_rates_each_have_their_weight() -> None:
+    mixed = Sensitivity(40, 3, 0.02, (0.02, 0.1, 0.1), several=True)
+    assert mixed.estimate == pytest.approx(40 / (40 + 50 + 10 + 10))
+    same = Sensitivity(40, 3, 0.1, (0.1, 0.1, 0.1))
+    assert same.interval_95 == pytest.approx(Sensitivity(40, 3, 0.1).interval_95)
+
+
+@pytest.mark.parametrize("rates", [(0.02, 0.1), (0.1, 0.5)])
+def test_the_interval_covers_the_truth_where_the_rate_was_changed(rates: tuple[float, float]) -> None:
+    draw = random.Random(8)
+    covered, trials = 0, 400
+    for _ in range(trials):
+        flagged, found = 0, []
+        for number in range(400):
+            if draw.random() < 0.85:
+                flagged += 1
+            elif draw.random() < rates[number % 2]:
+                found.append(rates[number % 2])
+        low, high = Sensitivity(flagged, len(found), min(rates), tuple(found), several=True).interval_95
+        covered += low <= 0.85 <= high
+    assert covered / trials > 0.92
+
+
 def test_kappa_and_agreement_are_those_of_scikit_learn() -> None:
     draw = random.Random(3)
     one = [draw.random() < 0.4 for _ in range(300)]
