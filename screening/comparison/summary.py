@@ -8,7 +8,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from screening.bands import Band
 from screening.comparison.pairs import KINDS, Comparison, Kind, Pairs, Side, in_scope
-from screening.comparison.statistics import cohens_kappa, mcnemar_exact, wilson_interval
+from screening.comparison.reviewed import Reviewed, reviewed_pairs
+from screening.comparison.statistics import cohens_kappa, wilson_interval
 from screening.database.tables import Prediction
 from screening.reviews.truth import reviewed
 
@@ -31,7 +32,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class RightOrWrong:
-    """Reviewed scans of one truth: which of the two checkpoints was right about how many."""
+    """Reviewed scans of one truth: which of the two checkpoints was right about how many.
+
+    Plain counts, from which neither is to be judged: readers look mainly at what the checkpoint in use flags, so that
+    what it misses is missing here, too. `screening/comparison/reviewed.py` says what can be said without that bias.
+    """
 
     both: int = 0
     only_before: int = 0
@@ -49,11 +54,6 @@ class RightOrWrong:
     @property
     def after(self) -> Rate:
         return Rate(self.both + self.only_after, self.scans)
-
-    @property
-    def p_value(self) -> float:
-        """Of McNemar's exact test for a difference between the two."""
-        return mcnemar_exact(self.only_before, self.only_after)
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ Counter = Callable[[Session, Comparison], Counts]
 @dataclass(frozen=True)
 class Summary(Counts):
     comparison: Comparison
+    readers: Reviewed
     sensitivity: RightOrWrong
     """Over the reviewed scans with a fracture: right is flagged."""
     specificity: RightOrWrong
@@ -115,7 +116,7 @@ class Summary(Counts):
 
     @property
     def reviewed(self) -> int:
-        return self.sensitivity.scans + self.specificity.scans
+        return self.readers.decided
 
 
 def count(session: Session, comparison: Comparison) -> Counts:
@@ -151,9 +152,13 @@ def count(session: Session, comparison: Comparison) -> Counts:
     )
 
 
-def summarise(session: Session, comparison: Comparison, counter: Counter = count) -> Summary:
-    """A comparison in numbers: counted in SQL, or taken from `counter`, and what readers say of it at this moment."""
+def summarise(session: Session, comparison: Comparison, counter: Counter = count, sample_rate: float = 0.0) -> Summary:
+    """A comparison in numbers: counted in SQL, or taken from `counter`, and what readers say of it at this moment.
+
+    sample_rate: of the random sample, for reviews that did not keep theirs; 0 where it is not known.
+    """
     found = counter(session, comparison)
+    lost, new = found.counts["no_longer_flagged"], found.counts["newly_flagged"]
     sensitivity, specificity = _reviewed(session, Pairs(comparison))
     return Summary(
         counts=found.counts,
@@ -161,6 +166,7 @@ def summarise(session: Session, comparison: Comparison, counter: Counter = count
         only_before=found.only_before,
         only_after=found.only_after,
         comparison=comparison,
+        readers=reviewed_pairs(session, comparison, lost, new, sample_rate),
         sensitivity=sensitivity,
         specificity=specificity,
     )

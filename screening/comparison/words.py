@@ -1,6 +1,9 @@
 """A comparison in sentences, the same on the page, in the API and on a terminal."""
 
-from screening.comparison.summary import RightOrWrong, Summary
+import math
+
+from screening.comparison.reviewed import FlaggedByOne
+from screening.comparison.summary import Summary
 
 KIND_WORDS = {
     "newly_flagged": "Newly flagged",
@@ -9,6 +12,11 @@ KIND_WORDS = {
     "moved": "Moved",
     "unchanged": "Unchanged",
 }
+READ_MAINLY = (
+    "Readers look mainly at what the checkpoint in use flags, so what it misses is seldom among them. That favours it, "
+    "and therefore no sensitivity and specificity of the two are told; the scans that only one of them flags tell them "
+    "apart."
+)
 NOT_REVIEWED = "None of these scans has been reviewed, so this does not say which of the two is right."
 
 
@@ -55,27 +63,28 @@ def _agreement(summary: Summary) -> str:
 
 
 def _reviewed(summary: Summary) -> list[str]:
-    said = [f"{_scans(summary.reviewed)} reviewed."]
-    if summary.sensitivity.scans:
-        said.append(_rates("with a fracture", "flagged", summary.sensitivity))
-    if summary.specificity.scans:
-        said.append(_rates("without a fracture", "not flagged", summary.specificity))
+    readers = summary.readers
+    said = [f"{_scans(readers.decided)} reviewed and decided. {READ_MAINLY}"]
+    said += [_only_one("after", readers.only_after), _only_one("before", readers.only_before)]
+    if readers.chosen:
+        chosen = "1 scan that a reader" if readers.chosen == 1 else f"{readers.chosen:,} scans that readers"
+        said.append(f"{chosen} chose outside of the queue cannot be counted there.")
     return said
 
 
-def _rates(truth: str, right: str, group: RightOrWrong) -> str:
-    shares = []
-    for rate, word in ((group.before, "before"), (group.after, "after")):
-        low, high = rate.interval_95
-        shares.append(f"{_percent(rate.share or 0)} {word} (95% interval {_percent(low)} to {_percent(high)})")
+def _only_one(which: str, group: FlaggedByOne) -> str:
+    if not group.scans:
+        return f"No scan is flagged only by the one {which}."
+    flagged = f"{group.scans:,} {'scan is' if group.scans == 1 else 'scans are'} flagged only by the one {which}"
+    if group.share is None:
+        return f"{flagged}; readers have decided about none of them, so nobody knows how many are fractures."
+    low, high = group.interval_95
+    fewest, most = group.fractures_interval_95
     return (
-        f"Of {group.scans:,} {truth}, {right} are {' and '.join(shares)}; a difference like this or larger comes by "
-        f"chance with probability {_p_value(group.p_value)} (McNemar's exact test)."
+        f"{flagged}: of {group.decided:,} that readers decided about, they called {group.fractured:,} fractured, an "
+        f"estimated {_percent(group.share)} (95% interval {_percent(low)} to {_percent(high)}), which would be "
+        f"{group.fractures:,.0f} fractures of {group.scans:,} ({math.floor(fewest):,} to {math.ceil(most):,})."
     )
-
-
-def _p_value(value: float) -> str:
-    return "under 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _scans(number: int) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from screening.comparison.pairs import KINDS, Comparison, Scope, open_comparison
 from screening.comparison.ranking import ComparedScan, comparison_page, whole_comparison
+from screening.comparison.statistics import wilson_interval
 from screening.comparison.summary import summarise
 from screening.comparison.words import sentences
 from screening.database.engine import Database
@@ -178,7 +179,11 @@ def test_on_reviewed_scans_both_are_scored_and_tested(compared: Database) -> Non
             assert item.kept_back == (item.reviewed and scan not in seen), (reader, scan)
             assert item.fractured == (scans[scan] if scan in seen else None), (reader, scan)
     assert {item.scan: item for item in page.items} == {item.scan: listed["anna"][item.scan] for item in page.items}
-    assert "McNemar" in " ".join(sentences(summary))
+    only = [n for n in reviewed if before[n] < 0.5 and after[n] >= 0.4]
+    told = summary.readers.only_after
+    assert (told.decided, told.fractured) == (len(only), sum(reviewed[n] for n in only))
+    assert told.interval_95 == pytest.approx(wilson_interval(told.fractured, told.decided))
+    assert f"of {told.decided:,} that readers decided about" in " ".join(sentences(summary))
 
 
 def test_what_cannot_be_compared_is_refused_in_a_sentence(compared: Database) -> None:
