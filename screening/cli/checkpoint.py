@@ -121,17 +121,45 @@ def register(folder: Path | None, form: str | None, data: Path | None) -> None:
 
 @checkpoint.command("activate")
 @click.argument("checkpoint_id", metavar="ID")
+@click.option("--reason", default="", help="Why; it is kept in the audit trail.")
+@click.option(
+    "--leave-unscreened",
+    is_flag=True,
+    help="Go on although flagged scans that nobody has read, or runs, are left to a former checkpoint.",
+)
 @data_option
 @explained
-def activate(checkpoint_id: str, data: Path | None) -> None:
-    """Make the checkpoint ID the one that new runs use and the worklist shows."""
-    from screening import checkpoints
+def activate(checkpoint_id: str, reason: str, leave_unscreened: bool, data: Path | None) -> None:
+    """Make the checkpoint ID the one that new runs use and the worklist shows.
+
+    What it has not screened is told. Where flagged scans that nobody has read or live runs are left to a former
+    checkpoint, nothing is done without --leave-unscreened.
+    """
+    from screening.activation import left_behind, put_to_use
+    from screening.clock import utc_now
+    from screening.database.engine import Database
+
+    database = Database(settings_beside(data).resolved_database_url)
+    chosen = put_to_use(database, utc_now(), checkpoint_id, command_actor(), reason, leave_unscreened)
+    click.echo(f"{chosen.name} ({chosen.id}) is active.")
+    with database.read() as session:
+        left = left_behind(session, checkpoint_id)
+    if left.sentence is not None:
+        click.echo(f"{left.sentence} `screening checkpoint screen-rest` screens what is left.")
+
+
+@checkpoint.command("screen-rest")
+@data_option
+@explained
+def screen_rest(data: Path | None) -> None:
+    """Screen what the active checkpoint has not screened yet, in a run of the lane archive."""
+    from screening.activation import screen_the_rest
     from screening.clock import utc_now
     from screening.database.engine import Database
 
     with Database(settings_beside(data).resolved_database_url).write() as session:
-        chosen = checkpoints.activate(session, utc_now(), checkpoint_id, command_actor())
-    click.echo(f"{chosen.name} ({chosen.id}) is active.")
+        opened = screen_the_rest(session, utc_now(), command_actor())
+    click.echo(f"Run {opened.run_id} screens {opened.jobs:,} scans; it begins within seconds.")
 
 
 @checkpoint.command("candidate")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from screening.worklist.filters import Filters
-from screening.worklist.sections import count_up_to, in_band, listed, must_look, ranked, sampled
+from screening.worklist.sections import count_up_to, in_band, left_flagged, listed, must_look, ranked, sampled
 
 COUNTED_UP_TO = 10_000
 NARROWED_UP_TO = 1_000
@@ -60,5 +60,9 @@ def count_to_read(session: Session, filters: Filters) -> int:
         must_look(found.checkpoint, queue, found.few),
         ranked(found.checkpoint, queue, found.few).where(*in_band("flagged", found.point)),
         sampled(found.checkpoint, queue, found.point, found.few),
+        *(
+            left_flagged(found.checkpoint, queue, found.formers, number, found.few)
+            for number in range(len(found.formers))
+        ),
     )
     return sum(count_up_to(session, part, counted_up_to(queue)) for part in parts)

@@ -51,6 +51,8 @@ class WorklistItem:
     """Those that the reader who asks may see."""
     kept_back: int = 0
     """How many reviews of others are shown only after the reader's own."""
+    checkpoint: str | None = None
+    """Whose probability this is; None for the band must_look. A former one where none in use has screened the scan."""
 
     @property
     def verdicts(self) -> str:
@@ -71,6 +73,7 @@ def describe(session: Session, found: Listed, rows: Sequence[Row], now: datetime
     items = []
     for row in rows:
         facts = jobs[row.scan if row.job is None else row.job]
+        point = found.point_of(row.section, row.part)
         hold = held.get(row.scan)
         decided = reviews.get(row.scan, [])
         shown, kept_back = (decided, 0) if found.filters.all_reviews else seen_by(decided, found.filters.reader)
@@ -79,7 +82,7 @@ def describe(session: Session, found: Listed, rows: Sequence[Row], now: datetime
                 scan=row.scan,
                 run=facts.run,
                 file_name=facts.file_name,
-                band=band_of(row.probability, found.point.threshold, found.point.likely_threshold),
+                band=band_of(row.probability, point.threshold, point.likely_threshold),
                 probability=row.probability,
                 reason=facts.problem,
                 code=facts.problem_code,
@@ -93,6 +96,7 @@ def describe(session: Session, found: Listed, rows: Sequence[Row], now: datetime
                 held_since=hold.held_since if hold else None,
                 reviews=tuple(shown),
                 kept_back=kept_back,
+                checkpoint=None if row.probability is None else point.checkpoint_id,
             )
         )
     return items

@@ -68,14 +68,14 @@ def _held(session: Session, filters: Filters, rows: Iterable[Row], now: datetime
 
 
 def _place_of(session: Session, found: Listed, scan: str) -> Row | None:
-    filters, last = found.filters, len(found.sections) - 1
+    filters, last = found.filters, 0 if found.filters.band else 1
     probability = session.scalar(
         select(Prediction.probability).where(Prediction.scan_id == scan, Prediction.checkpoint_id == found.checkpoint)
     )
     job = _job_of(session, found, scan)
     if probability is None:
         if job is None or filters.band not in (None, "must_look"):
-            return None
+            return _place_among_former(session, found, scan)
         return Row(0, 0, (job,), -float(job), scan, job, None)
     if filters.band == "must_look" or (filters.run is not None and job is None):
         return None
@@ -86,6 +86,19 @@ def _place_of(session: Session, found: Listed, scan: str) -> Row | None:
         rank = sample_rank(scan, filters.sample_rate, found.point.threshold)
         return Row(last, 1, (scan, *of_job), rank, scan, job, probability)
     return Row(last, 0, (probability, scan, *of_job), probability, scan, job, probability)
+
+
+def _place_among_former(session: Session, found: Listed, scan: str) -> Row | None:
+    """Where the last of the former checkpoints that flagged it put it, at the end of the reading queue."""
+    of_scan = select(Prediction.checkpoint_id, Prediction.probability).where(Prediction.scan_id == scan)
+    probabilities = dict(session.execute(of_scan).all()) if found.formers else {}
+    for part, former in enumerate(found.formers):
+        if former.checkpoint in probabilities:
+            probability = probabilities[former.checkpoint]
+            if probability < former.point.threshold:
+                return None
+            return Row(len(found.sections) - 1, part, (probability, scan), probability, scan, None, probability)
+    return None
 
 
 def _job_of(session: Session, found: Listed, scan: str) -> int | None:

@@ -5,6 +5,7 @@ over the ranks of what is flagged, the same at every look, and where a scan stan
 falls as the id rises, so that the sample is read by key along an index like every other part.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from screening.worklist.filters import (
     review_conditions,
     scan_conditions,
 )
+from screening.worklist.former import Former, former_checkpoints, left_by
 from screening.worklist.parts import Part, Section
 
 NOT_SCREENED = (JobState.REJECTED, JobState.FAILED)
@@ -43,6 +45,12 @@ class Listed:
     sections: tuple[Section, ...]
     few: bool
     """Whether the filters leave so few scans that lists begin with them and not with the ranking."""
+    formers: tuple[Former, ...] = ()
+    """Of the parts of the last section, in the reading queue: what only these have screened, and flagged."""
+
+    def point_of(self, section: int, part: int) -> OperatingPointChange:
+        """The thresholds that bands are told by at a place of the list."""
+        return self.formers[part].point if self.formers and section == len(self.sections) - 1 else self.point
 
 
 def listed(session: Session, filters: Filters) -> Listed:
@@ -54,6 +62,10 @@ def listed(session: Session, filters: Filters) -> Listed:
     first, then = _must_look_part(checkpoint, filters, few), _ranked_parts(checkpoint, filters, point, few)
     if filters.band == "must_look":
         return Listed(checkpoint, filters, point, ((first,),), few)
+    if filters.to_read and filters.run is None:
+        formers = former_checkpoints(session, checkpoint)
+        left = _former_parts(checkpoint, filters, formers, few)
+        return Listed(checkpoint, filters, point, ((first,), then, left) if left else ((first,), then), few, formers)
     return Listed(checkpoint, filters, point, (then,) if filters.band else ((first,), then), few)
 
 
@@ -224,6 +236,34 @@ def _ranked_parts(checkpoint: str, filters: Filters, point: OperatingPointChange
         behind=lambda rank: (_sample_key(rank, rate, threshold), 0)[: len(sample_key)],
     )
     return (whole, sample)
+
+
+def left_flagged(
+    checkpoint: str, filters: Filters, formers: Sequence[Former], number: int, few: bool = False
+) -> Select[*tuple[Any, ...]]:
+    """What one of the former checkpoints flags and no later one has screened, must look apart."""
+    former, job = formers[number], aliased(Job)
+    speaks = select(job.id).where(
+        job.scan_id == Prediction.scan_id,
+        job.state.in_(NOT_SCREENED),
+        job.id == speaking_job(checkpoint, job.scan_id),
+    )
+    flagged = ranked(former.checkpoint, filters, few).where(*in_band("flagged", former.point))
+    return flagged.where(left_by(checkpoint, formers, number), lacks(speaks))
+
+
+def _former_parts(checkpoint: str, filters: Filters, formers: Sequence[Former], few: bool) -> Section:
+    """Last in the queue: probabilities of two checkpoints do not compare, and pages before it cost no more."""
+    return tuple(
+        Part(
+            left_flagged(checkpoint, filters, formers, number, few),
+            {"probability": Prediction.probability, "scan": Prediction.scan_id},
+            falling=True,
+            rank=lambda row: float(row.probability),
+            behind=lambda rank: (rank, ""),
+        )
+        for number in range(len(formers))
+    )
 
 
 def _stands_for_its_study(checkpoint: str, filters: Filters) -> ColumnElement[bool]:

@@ -102,6 +102,9 @@ def switch(page: Page, live: Live, to: str, reason: str) -> str:
         former = checkpoints.active(session).id
     page.goto(f"{live.url}/compare?before={former}&after={to}")
     page.fill(f"#reason-{to}", reason)
+    meant = page.get_by_label("Use it all the same")
+    if meant.count():
+        meant.check()
     page.get_by_role("button", name="Make it the active checkpoint").click()
     expect(page.locator("body")).to_contain_text("is in use now")
     with live.installation.system.database.read() as session:

@@ -6,6 +6,7 @@ from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
+from screening.activation import left_behind, put_to_use
 from screening.database.tables import Checkpoint
 from screening.rescreening import candidates
 from screening.reviews.measured import measured
@@ -13,7 +14,16 @@ from screening.threshold_choice import choices
 from web import current
 from web.access import needs_role
 from web.api.measured import MeasuredDocument, PeriodQuery, ThresholdChoices
-from web.api.schemas import Activation, CheckpointDocument, Checkpoints, NewOperatingPoint, Problem
+from web.api.schemas import (
+    Activation,
+    CheckpointDocument,
+    Checkpoints,
+    LeftBehindDocument,
+    NewOperatingPoint,
+    OpenedDocument,
+    Problem,
+)
+from web.left_behind import open_for_the_rest
 from web.watching import latest_scores
 
 blueprint = Blueprint("checkpoints", __name__, url_prefix="/api/v1/checkpoints", description="Trained networks.")
@@ -32,14 +42,36 @@ def list_checkpoints() -> Any:
 @blueprint.response(200, CheckpointDocument)
 @blueprint.alt_response(403, schema=Problem)
 @blueprint.alt_response(404, schema=Problem)
+@blueprint.alt_response(
+    409, schema=Problem, description="`leaves_unscreened`: unread flagged scans or runs are left to a former one."
+)
 @needs_role("administrator")
-def activate(given: dict[str, str], checkpoint_id: str) -> Any:
-    """Make this checkpoint the one that new runs use and the worklist shows."""
+def activate(given: dict[str, Any], checkpoint_id: str) -> Any:
+    """Make this checkpoint the one that new runs use and the worklist shows. See `left-behind` before."""
     system = current.system()
-    with system.database.write() as session:
-        who = current.identity().name
-        chosen = checkpoints.activate(session, system.clock(), checkpoint_id, who, given["reason"])
-        return _document(session, chosen)
+    who = current.identity().name
+    put_to_use(system.database, system.clock(), checkpoint_id, who, given["reason"], given["leave_unscreened"])
+    with system.database.read() as session:
+        return _document(session, checkpoints.get(session, checkpoint_id))
+
+
+@blueprint.get("/<string:checkpoint_id>/left-behind")
+@blueprint.response(200, LeftBehindDocument)
+@blueprint.alt_response(404, schema=Problem)
+def get_left_behind(checkpoint_id: str) -> Any:
+    """What only former checkpoints have screened, or would have if this one were put to use."""
+    with current.system().database.read() as session:
+        return left_behind(session, checkpoint_id)
+
+
+@blueprint.post("/screen-rest")
+@blueprint.response(200, OpenedDocument)
+@blueprint.alt_response(403, schema=Problem)
+@blueprint.alt_response(409, schema=Problem, description="Nothing is left to be screened, or a run does so already.")
+@needs_role("operator")
+def screen_rest() -> Any:
+    """Open a run of the lane archive over what the active checkpoint has not screened yet."""
+    return open_for_the_rest()
 
 
 @blueprint.post("/<string:checkpoint_id>/nominate")

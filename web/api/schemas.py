@@ -262,6 +262,29 @@ class Activation(Lenient):
     reason = fields.String(
         load_default="", validate=KEPT, metadata={"description": "Why; it is kept in the audit trail."}
     )
+    leave_unscreened = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Go on although unread flagged scans, or runs, are left to a former checkpoint."},
+    )
+
+
+class LeftBehindDocument(Schema):
+    checkpoint = fields.String()
+    scans = fields.Integer(
+        metadata={"description": "That only former checkpoints have screened; 10,001 stands for more than 10,000."}
+    )
+    flagged_unread = fields.Integer(metadata={"description": "Those of them that are flagged and unread."})
+    runs = fields.Integer(metadata={"description": "That go on under a former checkpoint."})
+    screened_by = fields.Integer(
+        allow_none=True, metadata={"description": "The run that screens them by this checkpoint, while it goes on."}
+    )
+    sentence = fields.String(allow_none=True, metadata={"description": "The same for people."})
+
+
+class OpenedDocument(Schema):
+    run_id = fields.Integer()
+    jobs = fields.Integer(metadata={"description": "Scans that the run screens."})
+    renditions = fields.Integer(metadata={"description": "For how many of them a rendition is made first."})
 
 
 class NewOperatingPoint(Lenient):

@@ -84,6 +84,10 @@ class Item(Schema):
         metadata={"description": "The latest of each reader; those of others only after your own."},
     )
     kept_back = fields.Integer(metadata={"description": "Reviews of others that are shown to you only after your own."})
+    checkpoint = fields.String(
+        allow_none=True,
+        metadata={"description": "Whose probability this is: in the view `to_read` a former one's at the end."},
+    )
 
 
 class Worklist(Schema):

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
+from screening.activation import put_to_use
 from screening.comparison.pairs import KINDS, MOVED, Scope, open_comparison
 from screening.comparison.ranking import comparison_page
 from screening.comparison.summary import summarise
@@ -17,6 +18,7 @@ from screening.runs.lifecycle import get_run, runs_to_offer
 from web import current
 from web.access import needs_role
 from web.comparing import remembered
+from web.left_behind import latest_left_behind
 
 blueprint = Blueprint("compare-pages", __name__, url_prefix="/compare")
 
@@ -41,7 +43,11 @@ def compare() -> str:
         reader = current.identity().name
         page = comparison_page(session, comparison, kind, ITEMS_PER_PAGE, cursor, remembered().ranked_after, reader)
         # Later pages of the list do without: counting every pair takes longer than a page of them.
-        summary = summarise(session, comparison, remembered().count) if cursor is None else None
+        rate = current.system().settings.review_sample_rate
+        summary = summarise(session, comparison, remembered().count, rate) if cursor is None else None
+        left = {
+            row.id: latest_left_behind(session, row) for row in rows if row.id in (before, after) and not row.active
+        }
         runs = runs_to_offer(session, RUNS_OFFERED, get_run(session, scope.run) if scope.run is not None else None)
     return render_template(
         "compare.html",
@@ -52,6 +58,7 @@ def compare() -> str:
         page=page,
         kind=kind,
         kinds=KIND_WORDS,
+        left=left,
         runs=runs,
         cursor=cursor,
         asked=_asked(before, after, scope, comparison.moved),
@@ -65,11 +72,9 @@ def activate() -> Response:
     reason = request.form.get("reason", "")
     if not reason.strip():
         raise Refused("no_reason", "A change of the checkpoint in use needs a reason. Say in a few words why.")
-    system = current.system()
-    with system.database.write() as session:
-        chosen = checkpoints.activate(
-            session, system.clock(), request.form.get("checkpoint", ""), current.identity().name, reason
-        )
+    system, who = current.system(), current.identity().name
+    meant = request.form.get("leave_unscreened") == "yes"
+    chosen = put_to_use(system.database, system.clock(), request.form.get("checkpoint", ""), who, reason, meant)
     flash(f"{chosen.name} ({chosen.form}) is in use now: new runs are screened by it, and the worklist shows it.")
     before, after = request.form.get("before"), request.form.get("after")
     return redirect(url_for("compare-pages.compare", before=before, after=after))  # type: ignore[return-value]

@@ -7,6 +7,7 @@ from flask import Blueprint, render_template
 from sqlalchemy.orm import Session
 
 from screening import workers
+from screening.checkpoints import active
 from screening.database.states import RunState
 from screening.errors import Conflict
 from screening.rescreening.notes import NOTES, WRONG
@@ -20,6 +21,7 @@ from screening.worklist.counts import counted_up_to
 from web import current
 from web.api.schedules import windows
 from web.filters import filters_of
+from web.left_behind import latest_left_behind
 from web.watching import drift_warnings
 
 blueprint = Blueprint("home", __name__)
@@ -40,10 +42,11 @@ def home() -> str:
         live = runs_in_state(session, (RunState.OPEN, RunState.RUNNING, RunState.PAUSED), RUNS_SHOWN)
         progress = {run.id: progress_of(session, now, run) for run in live}
         try:
+            left = latest_left_behind(session, active(session))
             counts, unread = band_counts(session), band_counts(session, UNREAD)
             first = worklist_page(session, queue, FIRST_SHOWN).items
         except Conflict:
-            counts, unread, first = None, None, []
+            left, counts, unread, first = None, None, None, []
         return render_template(
             "home.html",
             drift=drift_warnings(),
@@ -57,6 +60,7 @@ def home() -> str:
             counts=counts,
             unread=unread,
             most_unread=counted_up_to(UNREAD),
+            left=left,
             first=first,
             missing_workers=sorted(NEEDED - {worker.kind for worker in workers.alive(session, now)}),
         )

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
 from screening import checkpoints
+from screening.activation import left_behind, put_to_use
 from screening.errors import Conflict, Refused
 from screening.rescreening import candidates
 from screening.reviews.measured import measured
@@ -14,6 +15,7 @@ from web import current
 from web.access import needs_role
 from web.charts import curve_charts, distribution_charts
 from web.filters import filters_of
+from web.left_behind import open_for_the_rest
 from web.watching import latest_counts, latest_scores
 
 blueprint = Blueprint("model-pages", __name__, url_prefix="/model")
@@ -139,14 +141,32 @@ def _thresholds(point: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+@blueprint.get("/<string:checkpoint_id>/activate")
+@needs_role("administrator")
+def before_activation(checkpoint_id: str) -> str:
+    """What putting it to use would leave to former checkpoints, and the button that does it."""
+    with current.system().database.read() as session:
+        chosen, left = checkpoints.get(session, checkpoint_id), left_behind(session, checkpoint_id)
+    return render_template("model_activate.html", chosen=chosen, left=left)
+
+
 @blueprint.post("/<string:checkpoint_id>/activate")
 @needs_role("administrator")
 def activate(checkpoint_id: str) -> Response:
-    system = current.system()
-    with system.database.write() as session:
-        chosen = checkpoints.activate(session, system.clock(), checkpoint_id, current.identity().name)
+    system, who = current.system(), current.identity().name
+    meant = request.form.get("leave_unscreened") == "yes"
+    chosen = put_to_use(system.database, system.clock(), checkpoint_id, who, request.form.get("reason", ""), meant)
     flash(f"{chosen.name} ({chosen.form}) is in use now. New runs are screened by it.")
     return redirect(url_for("model-pages.model"))  # type: ignore[return-value]
+
+
+@blueprint.post("/screen-rest")
+@needs_role("operator")
+def screen_rest() -> Response:
+    """Have what only former checkpoints have screened screened by the one in use, and show the run."""
+    opened = open_for_the_rest()
+    flash(f"{opened.jobs:,} scans are screened with the checkpoint in use, behind more urgent runs.")
+    return redirect(url_for("runs-pages.run", run_id=opened.run_id))  # type: ignore[return-value]
 
 
 @blueprint.post("/<string:checkpoint_id>/nominate")

@@ -4,13 +4,14 @@ from typing import Any
 
 from flask import Blueprint, render_template, request, url_for
 
-from screening.checkpoints import get, operating_point_facts
+from screening.checkpoints import active, get, operating_point_facts
 from screening.errors import Conflict
 from screening.runs.lifecycle import get_run, run_names, runs_to_offer
 from screening.worklist import Filters, worklist_page
 from screening.worklist.counts import counted_up_to
 from web import current
 from web.filters import checked_body_parts, filters_of
+from web.left_behind import latest_left_behind
 from web.watching import latest_counts
 
 blueprint = Blueprint("worklist-pages", __name__, url_prefix="/worklist")
@@ -39,6 +40,7 @@ def worklist() -> str:
             "worklist.html",
             page=page,
             checkpoint=get(session, page.checkpoint),
+            left=latest_left_behind(session, active(session)),
             counts=counts,
             to_read=to_read,
             most=counted_up_to(filters),

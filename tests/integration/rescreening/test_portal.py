@@ -23,6 +23,7 @@ from web.run_board import EXTENSION
 
 __all__ = ["portal", "random_bundle"]
 
+MEANT = {"leave_unscreened": True}
 PLAN = {"name": "every night", "cron": "0 22 * * *", "time_zone": "Europe/Berlin", "window_end": "06:00"}
 
 
@@ -193,7 +194,7 @@ def test_a_run_of_a_schedule_is_shown_with_what_is_special_in_it(portal: Portal,
     held = text_of(browser.get(f"/runs/{firing['run']}").text, "paused")
     assert held == "Paused by the schedule every night. It goes on when a person resumes it."
     assert api.get(f"/api/v1/runs/{firing['run']}").get_json()["paused_by"] == "schedule 1"
-    assert administrator.post("/api/v1/checkpoints/second/activate").get_json()["candidate"] is False
+    assert administrator.post("/api/v1/checkpoints/second/activate", MEANT).get_json()["candidate"] is False
 
 
 def test_the_next_morning_is_summed_up_on_home_and_in_the_history(portal: Portal, random_bundle: Bundle) -> None:
