@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261130_review_sample_rate"
-down_revision = "20261125_original_removed"
+down_revision = "20261130_rejected_receipts"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,15 @@
 """After another checkpoint is put to use: every scan that was listed is listed still, or told of."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import delete, update
 
 from screening import checkpoints
 from screening.activation import LeftBehind, left_behind, put_to_use, screen_the_rest
+from screening.cli.checkpoint import checkpoint
 from screening.database.engine import Database
 from screening.database.tables import Checkpoint, Job, Prediction, Run
 from screening.errors import Conflict
@@ -178,3 +181,25 @@ def test_activating_the_active_one_asks_nothing(partly: Database) -> None:
     assert put_to_use(partly, NOW, "one", "admin").id == "one"
     with partly.read() as session:
         assert checkpoints.active(session).id == "one"
+
+
+def test_the_command_of_the_server_asks_too_and_screens_the_rest(
+    partly: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCREENING_DATABASE_URL", database_url)
+    monkeypatch.setenv("SCREENING_DATA_DIR", str(tmp_path))
+
+    def said(*arguments: str) -> tuple[int, str]:
+        answer = CliRunner().invoke(checkpoint, [*arguments])
+        return answer.exit_code, answer.output
+
+    code, words = said("activate", "two")
+    assert code == 1
+    assert "70 scans are not screened by it, 60 of them flagged and unread." in words
+    assert "--leave-unscreened" in words
+    code, words = said("activate", "two", "--leave-unscreened", "--reason", "better")
+    assert code == 0
+    assert "two (two) is active." in words
+    assert "70 scans are not screened by it" in words
+    assert "screens 70 scans" in said("screen-rest")[1]
+    assert said("screen-rest")[0] == 1
