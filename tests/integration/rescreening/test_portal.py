@@ -228,7 +228,7 @@ def test_the_next_morning_is_summed_up_on_home_and_in_the_history(portal: Portal
         assert "3 screened" in page
         assert "1 without a result" in page
         assert f"/compare?run={night}&amp;before={in_use}&amp;after=second" in page
-    portal.api("administrator").post("/api/v1/checkpoints/second/activate")
+    portal.api("administrator").post("/api/v1/checkpoints/second/activate", MEANT)
     assert "/compare?run=" not in browser.get("/schedules/1").text, "nothing to compare it with any more"
     api.post(f"{path}/run-now")
     tick(portal.system.database, utc_now())
