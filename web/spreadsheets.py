@@ -4,14 +4,16 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 
 from flask import Response, stream_with_context
 
 from web import trail
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_PIECE = 1 << 16
+PIECE = 1 << 16
+_IN_MEMORY = 4 << 20
 
 
 def csv_response(name: str, pieces: Iterator[str]) -> Response:
@@ -31,11 +33,19 @@ def csv_pieces(columns: Sequence[str], items: Iterable[Any]) -> Iterator[str]:
     writer.writerow(columns)
     for item in items:
         writer.writerow(cell(getattr(item, column)) for column in columns)
-        if buffer.tell() > _PIECE:
+        if buffer.tell() > PIECE:
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
     yield buffer.getvalue()
+
+
+def at_one_moment(pieces: Iterable[str]) -> IO[str]:
+    """All of a file that is read in one transaction, kept aside until a client has taken it, however slow that is."""
+    kept = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", newline="")  # noqa: SIM115  who sends it closes it
+    kept.writelines(pieces)
+    kept.seek(0)
+    return kept
 
 
 def cell(value: Any) -> str:

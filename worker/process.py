@@ -16,7 +16,7 @@ from worker.overnight import tick_once
 from worker.prepare import Preparer
 from worker.screen import Screener
 from worker.unpack import Unpacking
-from worker.upkeep import sweep_once
+from worker.upkeep import Statistics, sweep_once
 
 log = structlog.get_logger()
 
@@ -32,6 +32,7 @@ class WorkerProcess:
         self._unpacking: Unpacking | None = None
         self._screener: Screener | None = None
         self._visitor: Visitor | None = None
+        self._statistics = Statistics(system.database)
 
     def start(self, kind: str) -> None:
         """Show signs of life, and make everything ready that work of this kind needs."""
@@ -61,6 +62,7 @@ class WorkerProcess:
 
     def sweep(self) -> None:
         sweep_once(self.system)
+        self._statistics.keep()
 
     def overnight(self) -> None:
         tick_once(self.system)

@@ -1,9 +1,13 @@
 """Upkeep: the sweep, and the wake-ups that it finds to be missing."""
 
+import time
 from datetime import timedelta
 
 import structlog
+from sqlalchemy import func, select
 
+from screening.database.engine import Database
+from screening.database.tables import Job
 from screening.database.transactions import committed
 from screening.ledger.sweeping import Sweep, sweep
 from screening.queue import QueueName
@@ -11,6 +15,10 @@ from screening.system import System
 from screening.workers import forget_the_dead
 
 log = structlog.get_logger()
+
+RENEWED_EVERY_S = 600.0
+LARGE = 50_000
+"""Jobs."""
 
 
 def sweep_once(system: System) -> Sweep:
@@ -26,3 +34,23 @@ def sweep_once(system: System) -> Sweep:
     if found.jobs or found.renditions or found.containers:
         log.warning("expired leases taken back", jobs=found.jobs, renditions=found.renditions)
     return found
+
+
+class Statistics:
+    """What SQLite plans by, renewed every ten minutes: without it filters over a large archive take seconds.
+
+    A small installation needs none, and those of tables that are just being filled would mislead.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._looked_at: float | None = None
+
+    def keep(self) -> None:
+        if self._looked_at is not None and time.monotonic() - self._looked_at < RENEWED_EVERY_S:
+            return
+        self._looked_at = time.monotonic()
+        with self._database.read() as session:
+            jobs = session.scalar(select(func.max(Job.id))) or 0
+        if jobs >= LARGE:
+            self._database.renew_statistics()

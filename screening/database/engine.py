@@ -56,6 +56,14 @@ class Database:
         with self.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
+    def renew_statistics(self) -> None:
+        """Have SQLite look at its tables, as PostgreSQL does by itself: what it plans by; a matter of milliseconds.
+        Source: SQLite, ANALYZE, "Approximate ANALYZE For Large Databases"."""
+        if self.is_sqlite:
+            with self.write() as session:
+                session.execute(text("PRAGMA analysis_limit = 1000"))
+                session.execute(text("ANALYZE"))
+
     def dispose(self) -> None:
         """Close every pooled connection; a forked child calls this before its first statement."""
         self.engine.dispose()

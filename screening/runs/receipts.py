@@ -94,12 +94,15 @@ def with_outcomes(session: Session, run_id: int, receipts: Sequence[Receipt]) ->
 
 
 def every_receipt(session: Session, run_id: int) -> Iterator[FileOutcome]:
-    """All of them, read a thousand at a time."""
+    """All of them, read a thousand at a time. The transaction ends before each thousand is given: whoever takes them
+    may be slow, and nothing is to wait for that."""
     after = 0
     while page := receipts_of(session, run_id, after, _AT_A_TIME):
-        yield from with_outcomes(session, run_id, page)
-        after = page[-1].id
+        files = with_outcomes(session, run_id, page)
         session.expunge_all()
+        session.rollback()
+        yield from files
+        after = files[-1].id
 
 
 def receipt_counts(session: Session, run_id: int) -> dict[str, int]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from screening.worklist.filters import Filters
 from screening.worklist.items import WorklistItem, describe
 from screening.worklist.parts import decode_place, forward
-from screening.worklist.sections import listed
+from screening.worklist.sections import listed, plan_for_these_values
 
 LARGEST_PAGE = 500
 
@@ -50,10 +50,18 @@ def worklist_page(
 
 def whole_worklist(session: Session, filters: Filters | None = None) -> Iterator[WorklistItem]:
     """Every item, page by page, for exports: of one checkpoint and under one pair of thresholds from first to last,
-    whatever is put in use meanwhile. Raises as worklist_page does."""
+    whatever is put in use meanwhile. Raises as worklist_page does.
+
+    The transaction ends before the items of a page are given: whoever takes them may be slow, and neither the
+    connection nor what the transaction sees is to be kept for that long.
+    """
     found, place = listed(session, filters or Filters()), None
     while True:
+        plan_for_these_values(session)
         rows, place = forward(session, found.sections, LARGEST_PAGE, place)
-        yield from describe(session, found, rows, None)
+        items = describe(session, found, rows, None)
+        session.expunge_all()
+        session.rollback()
+        yield from items
         if place is None:
             return

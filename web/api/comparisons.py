@@ -1,6 +1,7 @@
 """Two checkpoints compared over the scans that both have screened: a page, the numbers, and all of it as CSV."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from flask import Response
@@ -17,7 +18,7 @@ from screening.system import System
 from web import current
 from web.api.schemas import Problem, Query, moment
 from web.comparing import remembered
-from web.spreadsheets import csv_pieces, csv_response
+from web.spreadsheets import PIECE, at_one_moment, csv_pieces, csv_response
 
 blueprint = Blueprint("comparisons", __name__, url_prefix="/api/v1", description="What another checkpoint changes.")
 
@@ -232,7 +233,9 @@ def export(query: dict[str, Any]) -> Response:
 
 def _lines(system: System, comparison: Comparison, kind: Kind | None, reader: str) -> Iterator[str]:
     with system.database.read() as session:
-        yield from csv_pieces(COLUMNS, whole_comparison(session, comparison, kind, reader))
+        whole = at_one_moment(csv_pieces(COLUMNS, whole_comparison(session, comparison, kind, reader)))
+    with whole:
+        yield from iter(partial(whole.read, PIECE), "")
 
 
 def _asked(session: Session, query: dict[str, Any]) -> Comparison:

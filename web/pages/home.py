@@ -14,7 +14,6 @@ from screening.rescreening.notes import NOTES, WRONG
 from screening.rescreening.schedules import all_schedules
 from screening.rescreening.tallies import ended_lately
 from screening.runs.lifecycle import list_runs, runs_in_state
-from screening.runs.progress import progress_of
 from screening.system import System
 from screening.worklist import Filters, band_counts, worklist_page
 from screening.worklist.counts import counted_up_to
@@ -22,6 +21,7 @@ from web import current
 from web.api.schedules import windows
 from web.filters import filters_of
 from web.left_behind import latest_left_behind
+from web.run_board import run_board
 from web.watching import drift_warnings
 
 blueprint = Blueprint("home", __name__)
@@ -40,7 +40,8 @@ def home() -> str:
     now, queue = system.clock(), filters_of({"view": "to_read"})
     with system.database.read() as session:
         live = runs_in_state(session, (RunState.OPEN, RunState.RUNNING, RunState.PAUSED), RUNS_SHOWN)
-        progress = {run.id: progress_of(session, now, run) for run in live}
+    progress = {run.id: run_board().view(run.id).progress for run in live}
+    with system.database.read() as session:
         try:
             left = latest_left_behind(session, active(session))
             counts, unread = band_counts(session), band_counts(session, UNREAD)

@@ -13,8 +13,10 @@ from screening.database.tables import Job, Prediction, Run
 from screening.runs.admission import StoredFile, admit_scan
 from screening.runs.lifecycle import cancel_run, open_run, pause_run, submit_run
 from screening.worklist import Filters, WorklistItem, band_counts, neighbours, standing, whole_worklist
+from screening.worklist.sections import must_look as must_look_jobs
 from tests.integration.ledger.steps import NOW, add_checkpoint, scan_hash, scan_id
 from tests.integration.worklist.filled import add_rejected
+from tests.statements import kept_statements
 
 SCAN, OTHER = scan_id(7), scan_id(8)
 
@@ -130,3 +132,17 @@ def test_a_candidate_speaks_only_for_what_nobody_else_was_given(rejected: Databa
         send_again(session)
     with rejected.read() as session:
         assert SCAN not in must_look(session)
+
+
+@pytest.mark.parametrize("filters", [Filters(), Filters(body_part="hand")], ids=("plain", "body part"))
+def test_sqlite_finds_them_by_their_index(sqlite_url: str, filters: Filters) -> None:
+    opened = Database(sqlite_url)
+    with opened.engine.connect() as connection, Session(connection) as session:
+        with kept_statements(connection) as kept:
+            session.execute(must_look_jobs("one", filters))
+        statement, parameters = kept[-1]
+        plan = [line[-1] for line in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+        session.rollback()
+    opened.dispose()
+    assert any("ix_jobs_must_look" in line for line in plan), plan
+    assert "SCAN jobs" not in plan
