@@ -18,6 +18,7 @@ from screening.ledger.sweeping import complete_runs
 from screening.rescreening.candidates import nominate
 from screening.rescreening.firing import tick
 from screening.rescreening.schedules import Plan, add_schedule
+from tests.installation import Installation
 from tests.integration.ledger.steps import add_checkpoint, add_run, prepare_all
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -105,3 +106,9 @@ def night(database: Database) -> Iterator[Night]:
     made = Night(database)
     assert made.screen() == 10
     yield made
+
+
+@pytest.fixture
+def made(installed: Installation) -> Installation:
+    """An installation whose archives are visited; a test file may make it of other settings."""
+    return installed

@@ -1,7 +1,7 @@
 """Files of an archive that were away for a moment: the next visit finds them again, and what lacked them goes on."""
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,21 +14,14 @@ from screening.archives.registry import archive_url
 from screening.archives.walking import CHUNK, read_address
 from screening.clock import utc_now
 from screening.database.tables import Container, Job, Receipt, Run, Scan
-from screening.inference.bundle import Bundle
 from screening.storage import container_key, original_key
 from screening.upkeep.objects import check_objects
-from tests.installation import Installation, installation, phantom_png
+from tests.installation import Installation, phantom_png
 from tests.integration.rescreening.visits import add, put, visit_now
 from tests.integration.workers_within import prepare_all
 from tests.integration.zips import packed, unpack_alone
 
 KEPT = ("originals/", "containers/", "references/", "tmp/")
-
-
-@pytest.fixture
-def made(tmp_path: Path, database_url: str, redis_url: str, random_bundle: Bundle) -> Iterator[Installation]:
-    with installation(tmp_path / "data", database_url, redis_url, random_bundle) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The runs of visits: one goes on where a visit was cut short, for the active checkpoint, and none stays open."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,18 +12,11 @@ from screening.archives.visiting import visit
 from screening.clock import utc_now
 from screening.database.schedule_tables import Archive
 from screening.database.tables import Job, Run, Scan
-from screening.inference.bundle import Bundle
 from screening.ledger.lease import Lease
-from tests.installation import Installation, installation, phantom_png
+from tests.installation import Installation, phantom_png
 from tests.integration.ledger.steps import add_checkpoint
 from tests.integration.rescreening.visits import add, put, visit_now
 from worker.archives import Visitor
-
-
-@pytest.fixture
-def made(tmp_path: Path, database_url: str, redis_url: str, random_bundle: Bundle) -> Iterator[Installation]:
-    with installation(tmp_path / "data", database_url, redis_url, random_bundle) as opened:
-        yield opened
 
 
 @pytest.fixture

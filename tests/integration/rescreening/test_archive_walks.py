@@ -3,7 +3,6 @@
 import errno
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +11,13 @@ from sqlalchemy import select
 from screening.archives.registry import archive_url
 from screening.archives.walking import walk
 from screening.database.tables import Job, Receipt
-from screening.inference.bundle import Bundle
 from screening.storage import original_key
-from tests.installation import Installation, installation, phantom_png
+from tests.installation import Installation, phantom_png
 from tests.integration.rescreening.visits import add, put, visit_now
 from tests.integration.workers_within import prepare_all
 
 LATIN_1 = {b"M\xfcller": 1, b"M\xf6ller": 2, rb"M\xfcller": 3}
 """Names of folders, of which two are no UTF-8 and one looks as if it was what stands for the first."""
-
-
-@pytest.fixture
-def made(tmp_path: Path, database_url: str, redis_url: str, random_bundle: Bundle) -> Iterator[Installation]:
-    with installation(tmp_path / "data", database_url, redis_url, random_bundle) as opened:
-        yield opened
 
 
 @pytest.fixture
