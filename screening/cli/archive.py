@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import command_actor, data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, database_beside, explained, settings_beside
 
 identity = click.argument("archive_id", metavar="ID", type=click.IntRange(min=1))
 
@@ -48,9 +48,8 @@ def list_archives(as_json: bool, data: Path | None) -> None:
     """List the archives and what their latest visits found."""
     from screening.archives import registry
     from screening.cli.display import print_json, print_table
-    from screening.database.engine import Database
 
-    with Database(settings_beside(data).resolved_database_url).read() as session:
+    with database_beside(data) as database, database.read() as session:
         found = registry.all_archives(session)
     if as_json:
         names = ("id", "url", "in_place", "cron", "time_zone", "found", "admitted", "refused", "problem")
@@ -92,9 +91,8 @@ def scan(archive_id: int, data: Path | None) -> None:
     """Have the archive ID visited now; it begins within seconds."""
     from screening.archives import registry
     from screening.clock import utc_now
-    from screening.database.engine import Database
 
-    with Database(settings_beside(data).resolved_database_url).write() as session:
+    with database_beside(data) as database, database.write() as session:
         registry.want_visit(session, utc_now(), archive_id, command_actor())
     click.echo(
         f"Archive {archive_id} is visited as soon as upkeep looks; `screening archive list` shows how far it is."
@@ -109,8 +107,7 @@ def remove(archive_id: int, data: Path | None) -> None:
     """Visit the archive ID no more. Its scans and their results stay."""
     from screening.archives import registry
     from screening.clock import utc_now
-    from screening.database.engine import Database
 
-    with Database(settings_beside(data).resolved_database_url).write() as session:
+    with database_beside(data) as database, database.write() as session:
         registry.remove_archive(session, utc_now(), archive_id, command_actor())
     click.echo(f"Archive {archive_id} is visited no more.")

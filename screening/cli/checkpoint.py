@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from screening.cli.installation import command_actor, data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, database_beside, explained, settings_beside
 from screening.inference.bundle import Bundle, read_bundle
 from screening.settings import EngineKind, Settings
 
@@ -25,9 +25,8 @@ def list_checkpoints(as_json: bool, data: Path | None) -> None:
     """List the registered checkpoints; the active one is marked with `*`."""
     from screening import checkpoints
     from screening.cli.display import print_json, print_table
-    from screening.database.engine import Database
 
-    with Database(settings_beside(data).resolved_database_url).read() as session:
+    with database_beside(data) as database, database.read() as session:
         found: list[dict[str, Any]] = [
             {
                 "id": row.id,
@@ -137,13 +136,12 @@ def activate(checkpoint_id: str, reason: str, leave_unscreened: bool, data: Path
     """
     from screening.activation import left_behind, put_to_use
     from screening.clock import utc_now
-    from screening.database.engine import Database
 
-    database = Database(settings_beside(data).resolved_database_url)
-    chosen = put_to_use(database, utc_now(), checkpoint_id, command_actor(), reason, leave_unscreened)
-    click.echo(f"{chosen.name} ({chosen.id}) is active.")
-    with database.read() as session:
-        left = left_behind(session, checkpoint_id)
+    with database_beside(data) as database:
+        chosen = put_to_use(database, utc_now(), checkpoint_id, command_actor(), reason, leave_unscreened)
+        click.echo(f"{chosen.name} ({chosen.id}) is active.")
+        with database.read() as session:
+            left = left_behind(session, checkpoint_id)
     if left.sentence is not None:
         click.echo(f"{left.sentence} `screening checkpoint screen-rest` screens what is left.")
 
@@ -155,9 +153,8 @@ def screen_rest(data: Path | None) -> None:
     """Screen what the active checkpoint has not screened yet, in a run of the lane archive."""
     from screening.activation import screen_the_rest
     from screening.clock import utc_now
-    from screening.database.engine import Database
 
-    with Database(settings_beside(data).resolved_database_url).write() as session:
+    with database_beside(data) as database, database.write() as session:
         opened = screen_the_rest(session, utc_now(), command_actor())
     click.echo(f"Run {opened.run_id} screens {opened.jobs:,} scans; it begins within seconds.")
 
@@ -169,10 +166,9 @@ def screen_rest(data: Path | None) -> None:
 def candidate(checkpoint_id: str | None, data: Path | None) -> None:
     """Make the checkpoint ID the candidate, which schedules try on the archive; without ID, have no candidate."""
     from screening.clock import utc_now
-    from screening.database.engine import Database
     from screening.rescreening import candidates
 
-    with Database(settings_beside(data).resolved_database_url).write() as session:
+    with database_beside(data) as database, database.write() as session:
         if checkpoint_id is None:
             candidates.withdraw(session, utc_now(), command_actor())
             click.echo("There is no candidate now.")
@@ -195,9 +191,8 @@ def operating_point(checkpoint_id: str, point: str, likely: float | None, reason
     """
     from screening import checkpoints
     from screening.clock import utc_now
-    from screening.database.engine import Database
 
-    with Database(settings_beside(data).resolved_database_url).write() as session:
+    with database_beside(data) as database, database.write() as session:
         try:
             threshold = float(point)
         except ValueError:

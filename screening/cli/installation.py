@@ -4,13 +4,17 @@ import errno
 import functools
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
 from screening.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from screening.database.engine import Database
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +46,18 @@ def settings_beside(data: Path | None) -> Settings:
         for name, value in noted.items():
             os.environ.setdefault(name, value)
     return load_settings()
+
+
+@contextmanager
+def database_beside(data: Path | None) -> "Iterator[Database]":
+    """The database that the settings name; its connections are closed at the end."""
+    from screening.database.engine import Database
+
+    database = Database(settings_beside(data).resolved_database_url)
+    try:
+        yield database
+    finally:
+        database.dispose()
 
 
 def _given_otherwise(name: str, noted: dict[str, str]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from screening.cli.installation import command_actor, data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, database_beside, explained
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -121,14 +121,8 @@ def enable_user(name: str, data: Path | None) -> None:
 @contextmanager
 def _accounts(data: Path | None) -> "Iterator[Session]":
     """One transaction on the database of the installation that the settings name."""
-    from screening.database.engine import Database
-
-    database = Database(settings_beside(data).resolved_database_url)
-    try:
-        with database.write() as session:
-            yield session
-    finally:
-        database.dispose()
+    with database_beside(data) as database, database.write() as session:
+        yield session
 
 
 def _asked_password(name: str) -> str:

@@ -263,13 +263,14 @@ def left_flagged(
 ) -> Select[*tuple[Any, ...]]:
     """What one of the former checkpoints flags and no later one has screened, must look apart."""
     former, job = formers[number], aliased(Job)
-    speaks = select(job.id).where(
-        job.scan_id == Prediction.scan_id,
-        job.state.in_(NOT_SCREENED),
-        job.id == speaking_job(checkpoint, job.scan_id),
+    told = [checkpoint, *(one.checkpoint for one in formers)]
+    must_be_looked_at = (
+        select(job.id)
+        .join(Run, Run.id == job.run_id)
+        .where(job.scan_id == Prediction.scan_id, job.state.in_(_not_screened()), Run.checkpoint_id.in_(told))
     )
     flagged = ranked(former.checkpoint, filters, few).where(*in_band("flagged", former.point))
-    return flagged.where(left_by(checkpoint, formers, number), lacks(speaks))
+    return flagged.where(left_by(checkpoint, formers, number), lacks(must_be_looked_at))
 
 
 def _former_parts(checkpoint: str, filters: Filters, formers: Sequence[Former], few: bool) -> Section:

@@ -14,10 +14,12 @@ from screening.database.engine import Database
 from screening.database.tables import Checkpoint, Job, Prediction, Run
 from screening.errors import Conflict
 from screening.reviews.verdicts import record
+from screening.runs.admission import StoredFile, admit_scan
+from screening.runs.lifecycle import open_run
 from screening.worklist import Filters, neighbours, whole_worklist, worklist_page
 from screening.worklist.counts import count_to_read
 from tests.integration.comparison.pairs import add_predictions, two_checkpoints
-from tests.integration.ledger.steps import NOW, add_checkpoint, scan_id
+from tests.integration.ledger.steps import NOW, add_checkpoint, scan_hash, scan_id
 
 QUEUE = Filters(to_read=True, sample_rate=0.0, reader="rita")
 OF_ONE = {n: 0.9 - n / 1000 for n in range(100)} | dict.fromkeys(range(200, 210), 0.1)
@@ -203,3 +205,20 @@ def test_the_command_of_the_server_asks_too_and_screens_the_rest(
     assert "70 scans are not screened by it" in words
     assert "screens 70 scans" in said("screen-rest")[1]
     assert said("screen-rest")[0] == 1
+
+
+@pytest.mark.parametrize("state", ["queued", "cancelled"])
+def test_what_the_one_in_use_could_not_screen_and_is_sent_again_stands_in_the_queue_once(
+    partly: Database, state: str
+) -> None:
+    put_to_use(partly, NOW, "two", "admin", leave_unscreened=True)
+    with partly.write() as session:
+        for name, values in (
+            ("first", {"state": "rejected", "problem_code": "damaged", "problem": "It is damaged."}),
+            ("again", {"state": state}),
+        ):
+            run = open_run(session, NOW, name, "routine", "t")
+            admit_scan(session, NOW, run, StoredFile(f"{name}.png", scan_hash(60), 1, "image/png"))
+            session.execute(update(Job).where(Job.run_id == run.id).values(**values))
+    found = queue(partly)
+    assert (found[0], found.count(scan_id(60))) == (scan_id(60), 1)
