@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import command_actor, data_option, database_beside, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, open_database, settings_beside
 
 identity = click.argument("archive_id", metavar="ID", type=click.IntRange(min=1))
 
@@ -31,11 +31,10 @@ def add(place: str, in_place: bool, cron: str, time_zone: str, data: Path | None
     """
     from screening.archives import registry
     from screening.clock import utc_now
-    from screening.database.engine import Database
 
     settings = settings_beside(data)
     url = registry.archive_url(place, settings.resolved_storage_url)
-    with Database(settings.resolved_database_url).write() as session:
+    with open_database(settings).write() as session:
         made = registry.add_archive(session, utc_now(), url, in_place, cron, time_zone, command_actor())
     click.echo(f"Archive {made.id} is {url}{', read in place' if in_place else ''}.")
 
@@ -49,7 +48,7 @@ def list_archives(as_json: bool, data: Path | None) -> None:
     from screening.archives import registry
     from screening.cli.display import print_json, print_table
 
-    with database_beside(data) as database, database.read() as session:
+    with open_database(settings_beside(data)).read() as session:
         found = registry.all_archives(session)
     if as_json:
         names = ("id", "url", "in_place", "cron", "time_zone", "found", "admitted", "refused", "problem")
@@ -92,7 +91,7 @@ def scan(archive_id: int, data: Path | None) -> None:
     from screening.archives import registry
     from screening.clock import utc_now
 
-    with database_beside(data) as database, database.write() as session:
+    with open_database(settings_beside(data)).write() as session:
         registry.want_visit(session, utc_now(), archive_id, command_actor())
     click.echo(
         f"Archive {archive_id} is visited as soon as upkeep looks; `screening archive list` shows how far it is."
@@ -108,6 +107,6 @@ def remove(archive_id: int, data: Path | None) -> None:
     from screening.archives import registry
     from screening.clock import utc_now
 
-    with database_beside(data) as database, database.write() as session:
+    with open_database(settings_beside(data)).write() as session:
         registry.remove_archive(session, utc_now(), archive_id, command_actor())
     click.echo(f"Archive {archive_id} is visited no more.")

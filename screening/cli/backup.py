@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import command_actor, data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, open_database, settings_beside
 
 SHOWN = 5
 
@@ -22,13 +22,12 @@ def backup(folder: Path, keep: int | None, data: Path | None) -> None:
     """
     from screening import audit
     from screening.clock import utc_now
-    from screening.database.engine import Database
     from screening.storage import open_storage
     from screening.upkeep.backup.making import make_backup
     from screening.upkeep.backup.manifest import fingerprint
 
     settings = settings_beside(data)
-    database = Database(settings.resolved_database_url)
+    database = open_database(settings)
     storage = open_storage(settings.resolved_storage_url)
     secret = fingerprint(settings.secret_key.get_secret_value())
     made = make_backup(database, storage, utc_now(), folder, secret, keep)
@@ -85,7 +84,6 @@ def restore(folder: Path, check: bool, take_over: bool, data: Path | None, revok
 
     from screening import accounts
     from screening.clock import utc_now
-    from screening.database.engine import Database
     from screening.settings import load_settings
     from screening.storage import open_storage
     from screening.supervisor.folder import DataFolder
@@ -108,7 +106,7 @@ def restore(folder: Path, check: bool, take_over: bool, data: Path | None, revok
     home = DataFolder(settings.data_dir)
     home.create()
     with home.lock():
-        database = Database(settings.resolved_database_url)
+        database = open_database(settings)
         storage = open_storage(settings.resolved_storage_url)
         done = bring_back(folder, database, storage, utc_now(), command_actor(), take_over=take_over)
         with database.write() as session:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from screening.cli.installation import command_actor, data_option, database_beside, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, open_database, settings_beside
 from screening.inference.bundle import Bundle, read_bundle
 from screening.settings import EngineKind, Settings
 
@@ -26,7 +26,7 @@ def list_checkpoints(as_json: bool, data: Path | None) -> None:
     from screening import checkpoints
     from screening.cli.display import print_json, print_table
 
-    with database_beside(data) as database, database.read() as session:
+    with open_database(settings_beside(data)).read() as session:
         found: list[dict[str, Any]] = [
             {
                 "id": row.id,
@@ -101,7 +101,6 @@ def register(folder: Path | None, form: str | None, data: Path | None) -> None:
     """
     from screening import checkpoints
     from screening.clock import utc_now
-    from screening.database.engine import Database
     from screening.storage import open_storage
     from screening.supervisor.installation import released_bundles
     from screening.upkeep.ownership import settle_own
@@ -110,7 +109,7 @@ def register(folder: Path | None, form: str | None, data: Path | None) -> None:
     folders = [folder] if folder else released_bundles(settings.checkpoint_dir)
     if not folders:
         raise click.UsageError(f"{settings.checkpoint_dir} holds no checkpoint bundle. Name the folder of one.")
-    database, storage = Database(settings.resolved_database_url), open_storage(settings.resolved_storage_url)
+    database, storage = open_database(settings), open_storage(settings.resolved_storage_url)
     settle_own(database, storage)
     for bundle in map(read_bundle, folders):
         chosen = form or (bundle.default_form if settings.form == "auto" else settings.form)
@@ -137,11 +136,11 @@ def activate(checkpoint_id: str, reason: str, leave_unscreened: bool, data: Path
     from screening.activation import left_behind, put_to_use
     from screening.clock import utc_now
 
-    with database_beside(data) as database:
-        chosen = put_to_use(database, utc_now(), checkpoint_id, command_actor(), reason, leave_unscreened)
-        click.echo(f"{chosen.name} ({chosen.id}) is active.")
-        with database.read() as session:
-            left = left_behind(session, checkpoint_id)
+    database = open_database(settings_beside(data))
+    chosen = put_to_use(database, utc_now(), checkpoint_id, command_actor(), reason, leave_unscreened)
+    click.echo(f"{chosen.name} ({chosen.id}) is active.")
+    with database.read() as session:
+        left = left_behind(session, checkpoint_id)
     if left.sentence is not None:
         click.echo(f"{left.sentence} `screening checkpoint screen-rest` screens what is left.")
 
@@ -154,7 +153,7 @@ def screen_rest(data: Path | None) -> None:
     from screening.activation import screen_the_rest
     from screening.clock import utc_now
 
-    with database_beside(data) as database, database.write() as session:
+    with open_database(settings_beside(data)).write() as session:
         opened = screen_the_rest(session, utc_now(), command_actor())
     click.echo(f"Run {opened.run_id} screens {opened.jobs:,} scans; it begins within seconds.")
 
@@ -168,7 +167,7 @@ def candidate(checkpoint_id: str | None, data: Path | None) -> None:
     from screening.clock import utc_now
     from screening.rescreening import candidates
 
-    with database_beside(data) as database, database.write() as session:
+    with open_database(settings_beside(data)).write() as session:
         if checkpoint_id is None:
             candidates.withdraw(session, utc_now(), command_actor())
             click.echo("There is no candidate now.")
@@ -192,7 +191,7 @@ def operating_point(checkpoint_id: str, point: str, likely: float | None, reason
     from screening import checkpoints
     from screening.clock import utc_now
 
-    with database_beside(data) as database, database.write() as session:
+    with open_database(settings_beside(data)).write() as session:
         try:
             threshold = float(point)
         except ValueError:
@@ -209,12 +208,11 @@ def operating_point(checkpoint_id: str, point: str, likely: float | None, reason
 def _find_bundle(which: str, settings: Settings, temporary: ExitStack) -> tuple[Bundle, str | None]:
     """(the bundle, None) of a folder, or (the bundle as it lies in storage, its form) of a checkpoint's id."""
     from screening import checkpoints
-    from screening.database.engine import Database
     from screening.storage import open_storage
 
     if Path(which).is_dir():
         return read_bundle(Path(which)), None
-    with Database(settings.resolved_database_url).read() as session:
+    with open_database(settings).read() as session:
         row = checkpoints.get(session, which)
     copy = temporary.enter_context(TemporaryDirectory(prefix="screening-"))
     return checkpoints.fetch_bundle(open_storage(settings.resolved_storage_url), which, Path(copy)), row.form

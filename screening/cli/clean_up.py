@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import command_actor, data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, open_database, settings_beside
 
 
 @click.command
@@ -35,7 +35,6 @@ def clean_up(
     from screening.archives.references import WithReferences
     from screening.cli.display import print_json
     from screening.clock import utc_now
-    from screening.database.engine import Database
     from screening.storage import open_storage
     from screening.upkeep.clean_up import Policy
     from screening.upkeep.clean_up import clean_up as clean
@@ -44,7 +43,7 @@ def clean_up(
     days = settings.keep_originals_days if keep_days is None else keep_days
     policy = Policy(timedelta(hours=grace_hours), timedelta(days=days) if days else None)
     storage = WithReferences(open_storage(settings.resolved_storage_url))
-    database = Database(settings.resolved_database_url)
+    database = open_database(settings)
     removed = clean(database, storage, utc_now(), policy, command_actor(), apply=apply, force=force)
     if as_json:
         print_json({"applied": apply, "found": {kind: asdict(amount) for kind, amount in removed.items()}})

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from screening.cli.installation import command_actor, data_option, settings_beside
+from screening.cli.installation import command_actor, data_option, open_database, settings_beside
 from screening.settings import Settings, SettingsError
 
 SCARCE_BYTES = 2 * 10**9
@@ -142,20 +142,18 @@ def _storage(settings: Settings) -> tuple[bool, str]:
 
 
 def _belonging(settings: Settings) -> tuple[bool, str]:
-    from screening.database.engine import Database
     from screening.storage import open_storage
     from screening.upkeep.ownership import check_own, short
 
-    own = check_own(Database(settings.resolved_database_url), open_storage(settings.resolved_storage_url))
+    own = check_own(open_database(settings), open_storage(settings.resolved_storage_url))
     return True, f"database and storage are of one installation ({short(own)})"
 
 
 def _checkpoint(settings: Settings) -> tuple[bool, str]:
     from screening import checkpoints
-    from screening.database.engine import Database
     from screening.storage import open_storage
 
-    with Database(settings.resolved_database_url).read() as session:
+    with open_database(settings).read() as session:
         active = checkpoints.active(session)
     # A copy of its own, because a worker's cached one says nothing of what the next worker will get.
     with TemporaryDirectory(prefix="screening-") as copy:
@@ -164,12 +162,11 @@ def _checkpoint(settings: Settings) -> tuple[bool, str]:
 
 
 def _worker(settings: Settings, kind: str) -> tuple[bool, str]:
-    from screening.database.engine import Database
     from screening.database.server_clock import clock_of
     from screening.supervisor.refusals import refused_checkpoints
     from screening.workers import alive
 
-    database = Database(settings.resolved_database_url)
+    database = open_database(settings)
     now = clock_of(database)()
     with database.read() as session:
         names = [worker.name for worker in alive(session, now, kind)]
@@ -191,12 +188,11 @@ def _records(settings: Settings, depth: _Depth) -> Iterator[Finding]:
     """Rows against each other and, where that is asked for, against the objects in storage."""
     from screening.archives.references import WithReferences
     from screening.clock import utc_now
-    from screening.database.engine import Database
     from screening.storage import open_storage
     from screening.upkeep import consistency
     from screening.upkeep.objects import check_objects
 
-    database = Database(settings.resolved_database_url)
+    database = open_database(settings)
 
     def rows() -> Iterator[consistency.Finding]:
         yield from consistency.check_rows(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from screening.cli.installation import command_actor, data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, open_database, settings_beside
 
 if TYPE_CHECKING:
     from screening.database.engine import Database
@@ -73,14 +73,13 @@ def _confirm(yes: bool, question: str) -> None:
 
 def _opened(data: Path | None) -> "tuple[Database, Storage, Pseudonym]":
     from screening.archives.references import WithReferences
-    from screening.database.engine import Database
     from screening.storage import open_storage
     from screening.system import pseudonym_of
 
     settings = settings_beside(data)
     key = settings.secret_key.get_secret_value()
     storage = WithReferences(open_storage(settings.resolved_storage_url))
-    return Database(settings.resolved_database_url), storage, lambda identifier: pseudonym_of(key, identifier)
+    return open_database(settings), storage, lambda identifier: pseudonym_of(key, identifier)
 
 
 def _tell(erased: "Erased") -> None:

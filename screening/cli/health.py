@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import data_option, explained, settings_beside
+from screening.cli.installation import data_option, explained, open_database, settings_beside
+from screening.settings import Settings
 
 
 @click.command
@@ -25,19 +26,18 @@ def health(kind: str, data: Path | None) -> None:
 
         trouble = why_not_ready(settings.host, settings.port)
     else:
-        trouble = _heartbeat_missing(settings.resolved_database_url, kind)
+        trouble = _heartbeat_missing(settings, kind)
     if trouble is not None:
         raise click.ClickException(f"{kind}: {trouble}.")
     click.echo(f"{kind}: alive")
 
 
-def _heartbeat_missing(database_url: str, kind: str) -> str | None:
-    from screening.database.engine import Database
+def _heartbeat_missing(settings: Settings, kind: str) -> str | None:
     from screening.database.server_clock import clock_of
     from screening.workers import ALIVE_WITHIN, alive
 
     here = f"@{socket.gethostname()}:"
-    database = Database(database_url)
+    database = open_database(settings)
     with database.read() as session:
         if any(here in worker.name for worker in alive(session, clock_of(database)(), kind)):
             return None

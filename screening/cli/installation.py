@@ -4,8 +4,7 @@ import errno
 import functools
 import os
 import pwd
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -48,16 +47,15 @@ def settings_beside(data: Path | None) -> Settings:
     return load_settings()
 
 
-@contextmanager
-def database_beside(data: Path | None) -> "Iterator[Database]":
-    """The database that the settings name; its connections are closed at the end."""
+def open_database(settings: Settings) -> "Database":
+    """The database that the settings name. Its connections are closed when the command ends."""
     from screening.database.engine import Database
 
-    database = Database(settings_beside(data).resolved_database_url)
-    try:
-        yield database
-    finally:
-        database.dispose()
+    database = Database(settings.resolved_database_url)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(database.dispose)
+    return database
 
 
 def _given_otherwise(name: str, noted: dict[str, str]) -> bool:

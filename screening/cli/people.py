@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from screening.cli.installation import command_actor, data_option, database_beside, explained
+from screening.cli.installation import command_actor, data_option, explained, open_database, settings_beside
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -121,7 +121,7 @@ def enable_user(name: str, data: Path | None) -> None:
 @contextmanager
 def _accounts(data: Path | None) -> "Iterator[Session]":
     """One transaction on the database of the installation that the settings name."""
-    with database_beside(data) as database, database.write() as session:
+    with open_database(settings_beside(data)).write() as session:
         yield session
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import command_actor, data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, open_database, settings_beside
 
 DAYS = 365
 
@@ -17,11 +17,10 @@ DAYS = 365
 def sign_in_link(name: str, data: Path | None) -> None:
     """Print a fresh link that signs a user in once, within 12 hours."""
     from screening.clock import utc_now
-    from screening.database.engine import Database
     from screening.supervisor.links import sign_in_link as fresh_link
 
     settings = settings_beside(data)
-    click.echo(fresh_link(settings, Database(settings.resolved_database_url), utc_now, name, command_actor()))
+    click.echo(fresh_link(settings, open_database(settings), utc_now, name, command_actor()))
 
 
 @click.group
@@ -41,10 +40,9 @@ def add_token(name: str, user_name: str, days: int, data: Path | None) -> None:
     """Make an API token called NAME and print it. It is shown this once."""
     from screening import accounts
     from screening.clock import utc_now
-    from screening.database.engine import Database
 
     settings = settings_beside(data)
-    with Database(settings.resolved_database_url).write() as session:
+    with open_database(settings).write() as session:
         holder = accounts.enabled_user(session, user_name)
         secret = accounts.issue_token(session, utc_now(), holder, name, command_actor(), timedelta(days=days))
     click.echo(secret)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from screening.cli.installation import command_actor, data_option, explained, settings_beside
+from screening.cli.installation import command_actor, data_option, explained, open_database, settings_beside
 
 
 @click.command
@@ -22,13 +22,12 @@ def try_again(codes: tuple[str, ...], apply: bool, as_json: bool, data: Path | N
     """
     from screening.cli.display import print_json
     from screening.clock import utc_now
-    from screening.database.engine import Database
     from screening.upkeep.trying_again import rejected_by_reason
     from screening.upkeep.trying_again import try_again as try_them
 
     if apply and not codes:
         raise click.UsageError("Name the reasons whose scans are to be tried again, such as: too_many_pixels timeout")
-    database = Database(settings_beside(data).resolved_database_url)
+    database = open_database(settings_beside(data))
     found = rejected_by_reason(database)
     chosen = {code: number for code, number in found.items() if not codes or code in codes}
     tried = try_them(database, utc_now(), codes, command_actor()) if apply else 0

@@ -130,7 +130,7 @@ def test_thousands_of_files_are_listed_by_the_few_in_sight(live: Live, watched: 
 def test_signing_out_ends_the_session(live: Live, watched: Watched) -> None:
     page = watched.page
     page.goto(f"{live.url}/account")
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.wait_for_url(f"{live.url}/sign-in")
     page.goto(f"{live.url}/worklist")
     assert page.url.startswith(f"{live.url}/sign-in")

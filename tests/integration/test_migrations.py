@@ -5,7 +5,6 @@ from typing import Any
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
@@ -18,13 +17,7 @@ from screening.runs.progress import progress_of
 from screening.runs.receipts import receipts_of
 from screening.workers import alive
 from screening.worklist import Filters, worklist_page
-from tests.conftest import ROOT
-
-
-def config() -> Config:
-    made = Config()
-    made.set_main_option("script_location", str(ROOT / "migrations"))
-    return made
+from tests.integration.alembic_config import config
 
 
 def test_migrated_schema_is_what_the_tables_say(database: Database) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from alembic import command
 from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import OperationalError
 
@@ -15,6 +16,7 @@ from screening.database.migrate import MigrationError, upgrade
 from screening.database.server_clock import ServerClock
 from screening.database.tables import Job
 from screening.ledger.sweeping import sweep
+from tests.integration.alembic_config import config
 from tests.integration.ledger.steps import (
     LATER,
     MAX_ATTEMPTS,
@@ -113,9 +115,11 @@ def test_a_table_in_use_makes_a_migration_fail_in_a_sentence_and_nobody_wait(
     monkeypatch.setattr("screening.database.migrate.WAITS_FOR_A_LOCK_S", 0.2)
     monkeypatch.setattr("screening.database.migrate.TRIES", 2)
     monkeypatch.setattr("screening.database.migrate.PAUSE_S", 0.0)
-    with server.write() as session:
-        session.execute(text("DROP INDEX ix_receipts_run"))
-        session.execute(text("UPDATE alembic_version SET version_num = '20261130_nights'"))
+    made = config()
+    with server.engine.connect() as connection:
+        made.attributes["connection"] = connection
+        command.downgrade(made, "20261130_nights")
+        connection.commit()
     with server.write() as download:
         download.execute(text("LOCK TABLE receipts IN ROW EXCLUSIVE MODE"))
         with pytest.raises(MigrationError, match="keeps a table"):

@@ -139,7 +139,7 @@ def test_what_stages_take_is_told(portal: Portal) -> None:
     stages = {"claim": {"seconds": 0.5, "scans": 1000}, "infer": {"seconds": 12.0, "scans": 1000}}
     with portal.system.database.write() as session:
         beat(session, portal.system.clock(), "screen@here:7", "screen", {"stages": stages})
-    assert "a scan: claim 0.5, infer 12 ms" in portal.api().get("/system").text
+    assert "a scan: claim 0.50, infer 12 ms" in portal.api().get("/system").text
     metrics = portal.api().get("/metrics").text
     assert 'screening_stage_seconds_total{stage="infer",worker="screen@here:7"} 12.0' in metrics
     assert 'screening_stage_scans_total{stage="claim",worker="screen@here:7"} 1000.0' in metrics
