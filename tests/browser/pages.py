@@ -53,7 +53,7 @@ def values_of(system: System) -> dict[str, object]:
                 .limit(1)
             ),
             "schedule_id": session.scalar(select(Schedule.id).limit(1)),
-            "checkpoint_id": active,
+            "checkpoint_id": session.scalar(select(Checkpoint.id).order_by(Checkpoint.active, Checkpoint.id).limit(1)),
             "user_id": session.scalar(select(User.id).order_by(User.id).limit(1)),
         }
     return {name: value for name, value in values.items() if value is not None}
