@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click import Context
 from sqlalchemy import delete, select
 
-from screening.cli.doctor import _belonging
+from screening.cli.doctor import _belonging, doctor
 from screening.database.engine import Database
 from screening.database.tables import Installation
 from screening.errors import Conflict
@@ -184,8 +185,9 @@ def test_a_moved_storage_is_still_the_own_one_and_the_doctor_says_so(screened: P
     assert settle_own(system.database, moved) == own
     moved.delete(MARKER)
     assert settle_own(system.database, moved) == own, "copied by a tool that was given the originals alone"
-    assert own[:8] in _belonging(system.settings)[1]
+    with Context(doctor):
+        assert own[:8] in _belonging(system.settings)[1]
     system.storage.delete(MARKER)
     write_marker(system.storage, Marker("f" * 32))
-    with pytest.raises(Conflict, match="another installation"):
+    with Context(doctor), pytest.raises(Conflict, match="another installation"):
         _belonging(system.settings)
