@@ -12,18 +12,17 @@ from sqlalchemy.orm import Session
 
 from screening import checkpoints
 from screening.database.engine import Database
-from screening.database.states import RunState
+from screening.database.states import UNFINISHED_RUNS
 from screening.database.tables import Checkpoint, Prediction, Run
 from screening.errors import Conflict
 from screening.rescreening.opening import Opened, open_over_archive
 from screening.rescreening.selection import Selection
 from screening.worklist.counts import COUNTED_UP_TO
 from screening.worklist.filters import Filters
-from screening.worklist.former import former_checkpoints, left_by
+from screening.worklist.former import former_checkpoints, former_ids, left_by
 from screening.worklist.sections import count_up_to, left_flagged
 
 RUN_NAME = "What only former checkpoints have screened"
-_LIVE = (RunState.OPEN, RunState.RUNNING, RunState.PAUSED)
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,12 @@ class LeftBehind:
 
 
 def left_behind(session: Session, checkpoint_id: str) -> LeftBehind:
-    """What is left to former checkpoints by this one, or would be if it were put to use. Raises NotFound.
+    """What is left to former checkpoints by this one, or would be if it were put to use. Raises NotFound."""
+    return with_live_runs(session, scans_left_behind(session, checkpoint_id))
+
+
+def scans_left_behind(session: Session, checkpoint_id: str) -> LeftBehind:
+    """The same without the runs. Raises NotFound.
 
     Predictions that were followed by those of this checkpoint are passed over one by one, which takes a second for a
     million of them.
@@ -78,20 +82,19 @@ def left_behind(session: Session, checkpoint_id: str) -> LeftBehind:
         )
         scans += count_up_to(session, only, COUNTED_UP_TO)
         flagged += count_up_to(session, left_flagged(checkpoint_id, unread, formers, number), COUNTED_UP_TO)
-    counted = LeftBehind(
+    return LeftBehind(
         checkpoint=checkpoint_id,
         scans=min(scans, COUNTED_UP_TO + 1),
         flagged_unread=min(flagged, COUNTED_UP_TO + 1),
         runs=0,
         screened_by=None,
     )
-    return with_live_runs(session, counted)
 
 
 def with_live_runs(session: Session, counted: LeftBehind) -> LeftBehind:
     """The same scans with the runs of this moment, which are few and cost next to nothing."""
-    formers = [former.checkpoint for former in former_checkpoints(session, counted.checkpoint)]
-    live = select(func.count()).where(Run.checkpoint_id.in_(formers), Run.state.in_(_LIVE))
+    formers = former_ids(session, counted.checkpoint)
+    live = select(func.count()).where(Run.checkpoint_id.in_(formers), Run.state.in_(UNFINISHED_RUNS))
     return replace(counted, runs=session.scalar(live) or 0, screened_by=_screening_run(session, counted.checkpoint))
 
 
@@ -137,7 +140,7 @@ def screen_the_rest(session: Session, now: datetime, actor: str) -> Opened:
 def _screening_run(session: Session, checkpoint_id: str) -> int | None:
     return session.scalar(
         select(Run.id)
-        .where(Run.checkpoint_id == checkpoint_id, Run.name == RUN_NAME, Run.state.in_(_LIVE))
+        .where(Run.checkpoint_id == checkpoint_id, Run.name == RUN_NAME, Run.state.in_(UNFINISHED_RUNS))
         .order_by(Run.id.desc())
         .limit(1)
     )

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from screening.activation import LeftBehind, left_behind, screen_the_rest, with_live_runs
+from screening.activation import LeftBehind, scans_left_behind, screen_the_rest, with_live_runs
 from screening.database.tables import Checkpoint
 from screening.database.transactions import committed
 from screening.queue import QueueName
@@ -16,7 +16,9 @@ def latest_left_behind(session: Session, checkpoint: Checkpoint) -> LeftBehind:
     as counting took."""
     name = f"left-behind-{checkpoint.id}-{checkpoint.activated_at}"
     checkpoint_id = checkpoint.id
-    counted = kept_count(name, lambda counting, _now: left_behind(counting, checkpoint_id), LISTS_KEPT_TIMES).get()
+    counted = kept_count(
+        name, lambda counting, _now: scans_left_behind(counting, checkpoint_id), LISTS_KEPT_TIMES
+    ).get()
     return with_live_runs(session, counted)
 
 

@@ -35,6 +35,7 @@ from screening.accounts.users import (
     enabled_user,
     find_user,
     get_user,
+    has_account,
     identity_of,
 )
 
@@ -60,6 +61,7 @@ __all__ = [
     "find_session",
     "find_user",
     "get_user",
+    "has_account",
     "id_of_token",
     "identify_token",
     "identity_of",

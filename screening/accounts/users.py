@@ -55,7 +55,7 @@ def add_user(session: Session, now: datetime, name: str, role: str, password: st
         raise Refused("bad_name", "A user name has 1 to 100 characters.")
     if password is not None:
         check_length(password)
-    if session.scalar(select(User.id).where(User.name == name)) is not None:
+    if has_account(session, name):
         raise Conflict("user_exists", f"There is a user named {name} already. Choose another name.")
     user = User(name=name, role=role, password_hash=hashed(password) if password else None, created_at=now)
     session.add(user)
@@ -85,6 +85,11 @@ def get_user(session: Session, user_id: int) -> Identity | None:
 def all_accounts(session: Session) -> Sequence[User]:
     """Every user by name, those who are disabled too."""
     return session.scalars(select(User).order_by(User.name)).all()
+
+
+def has_account(session: Session, name: str) -> bool:
+    """Whether there is a user of this name, disabled or not."""
+    return session.scalar(select(User.id).where(User.name == name)) is not None
 
 
 def account_of(session: Session, name: str) -> User:

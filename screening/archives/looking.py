@@ -13,11 +13,9 @@ from screening.radiographs.sniff import HEAD_BYTES, sniff
 from screening.runs.intake import Arrival, look_at
 from screening.settings import Settings
 from screening.storage import ObjectMissing, StorageError
-from screening.system import System
+from screening.system import MIB, System
 
 log = structlog.get_logger()
-
-MIB = 1 << 20
 
 
 def look_at_found(system: System, archive: Archive, file: FoundFile) -> Arrival:

@@ -109,9 +109,10 @@ def restore(folder: Path, check: bool, take_over: bool, data: Path | None, revok
         database = open_database(settings)
         storage = open_storage(settings.resolved_storage_url)
         done = bring_back(folder, database, storage, utc_now(), command_actor(), take_over=take_over)
-        with database.write() as session:
-            accounts.void_sign_in_links(session, utc_now())
-            revoked = accounts.revoke_every_token(session, utc_now(), command_actor()) if revoke_tokens else None
+        revoked = None
+        if revoke_tokens:
+            with database.write() as session:
+                revoked = accounts.revoke_every_token(session, utc_now(), command_actor())
     secret = settings.secret_key.get_secret_value()
     if not secret and home.secret_key_file.is_file():
         secret = home.secret_key()

@@ -94,14 +94,14 @@ def _database(settings: Settings) -> tuple[bool, str]:
     from sqlalchemy import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
-    from screening.database.migrate import is_at_head
+    from screening.database.migrate import has_newest_schema
 
     url = make_url(settings.resolved_database_url)
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         return False, f"{shown} does not exist; start `screening up`, or name the data folder with --data"
     try:
-        at_head = is_at_head(settings.resolved_database_url)
+        at_head = has_newest_schema(open_database(settings))
     except SQLAlchemyError as error:
         reason = str(error).strip().splitlines()[0]
         return False, f"{shown} does not answer ({reason}); start it, or correct SCREENING_DATABASE_URL"

@@ -38,7 +38,8 @@ def _heartbeat_missing(settings: Settings, kind: str) -> str | None:
 
     here = f"@{socket.gethostname()}:"
     database = open_database(settings)
+    now = clock_of(database)()
     with database.read() as session:
-        if any(here in worker.name for worker in alive(session, clock_of(database)(), kind)):
+        if any(here in worker.name for worker in alive(session, now, kind)):
             return None
     return f"no heartbeat on this machine within {ALIVE_WITHIN.seconds} seconds; its log says why"

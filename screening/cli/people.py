@@ -1,7 +1,6 @@
 """`screening user`: who may sign in, as what, and who may no longer."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -118,11 +117,9 @@ def enable_user(name: str, data: Path | None) -> None:
     click.echo(f"{name} may sign in again.")
 
 
-@contextmanager
-def _accounts(data: Path | None) -> "Iterator[Session]":
+def _accounts(data: Path | None) -> "AbstractContextManager[Session]":
     """One transaction on the database of the installation that the settings name."""
-    with open_database(settings_beside(data)).write() as session:
-        yield session
+    return open_database(settings_beside(data)).write()
 
 
 def _asked_password(name: str) -> str:

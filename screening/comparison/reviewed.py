@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from screening.comparison.pairs import Comparison, Pairs
 from screening.comparison.statistics import wilson_interval
 from screening.database.review_tables import Review
+from screening.reviews.sampling import assumed_rate
 from screening.reviews.truth import reviewed
 
 _CHOSEN = -1.0
@@ -92,7 +93,7 @@ def reviewed_pairs(session: Session, comparison: Comparison, lost: int, new: int
         .group_by(*groups)
     ).all()
     known = [rate for *_, rate, _ in rows if rate is not None and 0 < rate < 1]
-    assumed = min((rate for rate in (*known, sample_rate) if rate > 0), default=1.0)
+    assumed = assumed_rate(known, sample_rate) or 1.0
     tallies: dict[tuple[bool, bool], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     decided = chosen = 0
     for fractured, before, after, rate, scans in rows:

@@ -67,17 +67,8 @@ def upgrade(url: str, to: str = "head") -> list[str]:
         database.dispose()
 
 
-def is_at_head(url: str) -> bool:
-    """Whether the database has exactly the schema of this release. Raises SQLAlchemyError when it does not answer."""
-    database = Database(url)
-    try:
-        return has_newest_schema(database)
-    finally:
-        database.dispose()
-
-
 def has_newest_schema(database: Database) -> bool:
-    """The same, by connections that are open already. Raises SQLAlchemyError when the database does not answer.
+    """Whether it has exactly the schema of this release. Raises SQLAlchemyError when the database does not answer.
 
     Asked by readiness checks: it reads one row, and leaves alone Alembic's context, which writes to the log.
     """

@@ -30,6 +30,11 @@ class RunState(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+LIVE_RUNS = (RunState.OPEN, RunState.RUNNING)
+"""Runs that workers take work from."""
+UNFINISHED_RUNS = (*LIVE_RUNS, RunState.PAUSED)
+
+
 class JobState(enum.StrEnum):
     PREPARING = "preparing"
     QUEUED = "queued"
@@ -41,6 +46,8 @@ class JobState(enum.StrEnum):
 
 
 UNFINISHED = (JobState.PREPARING, JobState.QUEUED, JobState.SCREENING)
+NOT_SCREENED = (JobState.REJECTED, JobState.FAILED)
+"""Jobs that ended without a result."""
 
 
 class WorkState(enum.StrEnum):

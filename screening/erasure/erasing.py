@@ -28,7 +28,7 @@ from screening.erasure.words import ERASED_NAME
 from screening.errors import Conflict, NotFound, Refused
 from screening.ledger.unpacking import container_is_wanted
 from screening.runs.lifecycle import get_run
-from screening.storage import Storage, container_key, display_key, original_key, rendition_key
+from screening.storage import Storage, container_key, display_key, original_key, rendition_key, set_aside_key
 
 SHORTEST_REASON = 3
 
@@ -68,12 +68,10 @@ def erase_scan(
 
     sha256, specs, containers, files, backups = committed(database, erase)
     original = original_key(sha256)
-    # With the name under which the doctor sets damaged originals aside.
-    storage.delete(f"damaged/{original}")
-    for key in (original, reference_key(original), *(reference_key(container_key(one)) for one in containers)):
+    storage.delete(set_aside_key(original))
+    for key in (original, *map(container_key, containers)):
         storage.delete(key)
-    for one in containers:
-        storage.delete(container_key(one))
+        storage.delete(reference_key(key))
     forget_pictures(storage, [(scan_id, spec) for spec in specs])
     return Erased(1, files, tuple(backups))
 

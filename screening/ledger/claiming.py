@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from screening.database.states import JobState, Lane, RunState
+from screening.database.states import LIVE_RUNS, JobState, Lane
 from screening.database.tables import Job, Prediction, Run
 from screening.ledger.lease import Lease, after_attempts
 from screening.ledger.recording import finish_jobs
@@ -41,7 +41,7 @@ def first_job(state: JobState, *conditions: ColumnElement[bool]) -> ScalarSelect
 
 
 # Put together once: that costs SQLAlchemy more than to run them, and every batch runs each of them.
-_CLAIMABLE = Run.state.in_((RunState.OPEN, RunState.RUNNING))
+_CLAIMABLE = Run.state.in_(LIVE_RUNS)
 # A range, never an equality: that leaves only the ids to be put in order, and a plan that walks through all jobs by id.
 _NOT_TRIED_MORE = Job.attempts <= bindparam("most_attempts")
 _RUNS = (

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from screening.database.states import JobState, Lane, RunState, WorkState
+from screening.database.states import LIVE_RUNS, JobState, Lane, RunState, WorkState
 from screening.database.tables import Checkpoint, Job, Rendition, Run
 from screening.ledger.claiming import first_job
 
@@ -22,7 +22,7 @@ _ANY_ATTEMPTS = 2**15 - 1
 _PAGE = 8
 """How many times more jobs are looked at than are wanted: other workers hold some of their renditions."""
 
-_LIVE = Run.state.in_((RunState.OPEN, RunState.RUNNING))
+_LIVE = Run.state.in_(LIVE_RUNS)
 _IS_WAITED_FOR = first_job(JobState.PREPARING).is_not(None)
 _RUNS = (
     select(Run.id, Checkpoint.rendition_spec.label("spec"))

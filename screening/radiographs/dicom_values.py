@@ -24,9 +24,8 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
     """
     try:
         value = dataset.get(keyword)
-        return (
-            None if value is None or len(value if isinstance(value, str | bytes | MultiValue) else "-") == 0 else value
-        )
+        is_empty = isinstance(value, str | bytes | MultiValue) and len(value) == 0
+        return None if is_empty else value
     except MemoryError:
         raise
     except Exception as error:

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from screening.database.schedule_tables import Firing, Schedule
-from screening.database.states import RunState
+from screening.database.states import UNFINISHED_RUNS, RunState
 from screening.database.tables import Checkpoint, Run
 from screening.errors import Refused
 from screening.rescreening.candidates import candidate
@@ -20,8 +20,6 @@ from screening.rescreening.survey import survey
 from screening.runs.lifecycle import cancel_run, resume_run
 
 log = structlog.get_logger()
-
-_UNFINISHED_RUNS = (RunState.OPEN, RunState.RUNNING, RunState.PAUSED)
 
 
 def begin(session: Session, now: datetime, firing_id: int) -> bool:
@@ -134,7 +132,7 @@ def unfinished_run(session: Session, schedule: Schedule) -> Run | None:
     return session.scalar(
         select(Run)
         .join(Firing, Firing.run_id == Run.id)
-        .where(Firing.schedule_id == schedule.id, Run.state.in_(_UNFINISHED_RUNS))
+        .where(Firing.schedule_id == schedule.id, Run.state.in_(UNFINISHED_RUNS))
         .order_by(Run.id.desc())
         .limit(1)
     )

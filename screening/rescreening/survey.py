@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from screening.database.states import JobState, WorkState
 from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Run, Scan
-from screening.ledger.reviving import ORIGINAL_MISSING_CODE
+from screening.ledger.reviving import ORIGINAL_EXPIRED_CODE, ORIGINAL_MISSING_CODE
 from screening.rescreening.selection import Selection
 
 
@@ -59,7 +59,8 @@ def survey(session: Session, now: datetime, checkpoint: Checkpoint, selection: S
         Job.state == JobState.FAILED,
         Job.run_id.in_(select(Run.id).where(Run.checkpoint_id == checkpoint.id)),
     )
-    rejected = and_(Rendition.state == WorkState.REJECTED, Rendition.problem_code != ORIGINAL_MISSING_CODE)
+    for_want_of_it = Rendition.problem_code.in_((ORIGINAL_MISSING_CODE, ORIGINAL_EXPIRED_CODE))
+    rejected = and_(Rendition.state == WorkState.REJECTED, ~for_want_of_it)
     not_there = or_(Rendition.state.is_(None), Rendition.state != WorkState.READY)
     kind = case(
         (Prediction.id.is_not(None), "screened"),

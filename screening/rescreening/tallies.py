@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from screening.checkpoints import active
 from screening.database.schedule_tables import Firing, Schedule
-from screening.database.states import JobState
+from screening.database.states import NOT_SCREENED, JobState
 from screening.database.tables import Job, Run
 from screening.errors import Conflict
 
@@ -18,7 +18,7 @@ IN_HAND = timedelta(minutes=2)
 LATELY = timedelta(hours=24)
 MOST_LATELY = 6
 _COUNTED_AT_ONCE = 10
-_STATES = (JobState.SCREENED, JobState.REJECTED, JobState.FAILED)
+_STATES = (JobState.SCREENED, *NOT_SCREENED)
 
 
 @dataclass(frozen=True)

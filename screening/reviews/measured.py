@@ -34,6 +34,7 @@ from sqlalchemy.orm import Session, aliased
 from screening.comparison.statistics import cohens_kappa, wilson_interval
 from screening.comparison.summary import Rate
 from screening.database.review_tables import Review
+from screening.reviews.sampling import assumed_rate
 
 _SIDES_95 = 1.959964
 FRACTURE, NO_FRACTURE = "fracture", "no_fracture"
@@ -195,7 +196,7 @@ def measured(
 
 def _sensitivity(flagged_fractures: int, sampled: Sequence[_Scan], today: float) -> Sensitivity:
     kept = {scan.sample_rate for scan in sampled if scan.sample_rate is not None}
-    assumed = min((rate for rate in (*kept, today) if rate > 0), default=0.0)
+    assumed = assumed_rate(kept, today)
     rates = [assumed if scan.sample_rate is None else scan.sample_rate for scan in sampled]
     fractured = tuple(rate for rate, scan in zip(rates, sampled, strict=True) if scan.fractured)
     smallest = min(rates, default=assumed)

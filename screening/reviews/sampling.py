@@ -1,5 +1,7 @@
 """The random sample of scans that are not flagged and are read all the same: without it nobody sees what is missed."""
 
+from collections.abc import Iterable
+
 _DIGITS = 8
 
 
@@ -19,3 +21,9 @@ def sample_bound(rate: float) -> str:
 
 def in_sample(scan_id: str, rate: float) -> bool:
     return scan_id < sample_bound(rate)
+
+
+def assumed_rate(known: Iterable[float], today: float) -> float:
+    """The rate that is taken for reviews which did not keep theirs: the smallest that is known, today's among them, so
+    that what was missed is not made too little of. 0 where none is known."""
+    return min((rate for rate in (*known, today) if rate > 0), default=0.0)

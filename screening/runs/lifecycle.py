@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from screening import audit, checkpoints
 from screening.database.base import LARGEST_ID
-from screening.database.states import JobState, Lane, RunState, WorkState
+from screening.database.states import LIVE_RUNS, UNFINISHED_RUNS, JobState, Lane, RunState, WorkState
 from screening.database.tables import Container, Job, Rendition, Run
 from screening.errors import Conflict, NotFound, Refused
 from screening.ledger.cancelling import cancel_jobs
@@ -121,7 +121,7 @@ def pause_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
 
     The last to pause it is kept: a schedule does not go on with what a person has paused.
     """
-    run = _move(session, now, run_id, (RunState.OPEN, RunState.RUNNING), RunState.PAUSED, "run.paused", actor)
+    run = _move(session, now, run_id, LIVE_RUNS, RunState.PAUSED, "run.paused", actor)
     run.paused_by = actor
     return run
 
@@ -142,7 +142,7 @@ def cancel_run(session: Session, now: datetime, run_id: int, actor: str) -> Run:
         session,
         now,
         run_id,
-        (RunState.OPEN, RunState.RUNNING, RunState.PAUSED),
+        UNFINISHED_RUNS,
         RunState.CANCELLED,
         "run.cancelled",
         actor,

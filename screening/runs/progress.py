@@ -8,12 +8,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from screening.checkpoints import operating_point
-from screening.database.states import UNFINISHED, JobState, RunState, WorkState
+from screening.database.states import LIVE_RUNS, NOT_SCREENED, UNFINISHED, JobState, WorkState
 from screening.database.tables import Container, Job, Prediction, Run
 from screening.runs.receipts import rejected_files
 
 RATE_OVER = timedelta(seconds=20)
-_WITH_A_FINISH = (JobState.SCREENED, JobState.REJECTED, JobState.FAILED)
+_WITH_A_FINISH = (JobState.SCREENED, *NOT_SCREENED)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def progress_of(session: Session, now: datetime, run: Run) -> Progress:
         )
     )
     unfinished = sum(number(state) for state in UNFINISHED)
-    rate = _rate(session, now, run) if run.state in (RunState.OPEN, RunState.RUNNING) else None
+    rate = _rate(session, now, run) if run.state in LIVE_RUNS else None
     waiting_since = [by_state[state][1] for state in UNFINISHED if state in by_state]
     return Progress(
         total=sum(count for count, _ in by_state.values()),
@@ -126,10 +126,7 @@ def counts_by_state(session: Session, run_ids: Sequence[int]) -> dict[int, dict[
 def problem_jobs(session: Session, run_id: int, limit: int) -> Sequence[Job]:
     """Jobs of a run that ended without a prediction, in the order of arrival; each has its reason."""
     return session.scalars(
-        select(Job)
-        .where(Job.run_id == run_id, Job.state.in_((JobState.REJECTED, JobState.FAILED)))
-        .order_by(Job.id)
-        .limit(limit)
+        select(Job).where(Job.run_id == run_id, Job.state.in_(NOT_SCREENED)).order_by(Job.id).limit(limit)
     ).all()
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select, text, union_all
 from sqlalchemy.orm import Session
 
-from screening.database.states import JobState
+from screening.database.states import NOT_SCREENED
 from screening.database.tables import Job, Receipt, Scan
 
 STATUSES = ("accepted", "duplicate", "rejected")
@@ -54,7 +54,7 @@ def receipts_of(
                 Receipt,
                 (Receipt.run_id == Job.run_id) & (Receipt.sha256 == Scan.sha256) & (Receipt.file_name == Job.file_name),
             )
-            .where(Job.run_id == run_id, Job.state.in_((JobState.REJECTED, JobState.FAILED)), Receipt.id > after)
+            .where(Job.run_id == run_id, Job.state.in_(NOT_SCREENED), Receipt.id > after)
         )
         ids = union_all(rejected, unscreened).order_by("id").limit(limit)
         statement = select(Receipt).where(Receipt.id.in_(session.scalars(ids).all())).order_by(Receipt.id)

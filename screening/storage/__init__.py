@@ -1,7 +1,14 @@
 """Content-addressed objects: where originals, renditions, display images and checkpoints lie."""
 
 from screening.storage.backends import open_storage
-from screening.storage.keys import checkpoint_key, container_key, display_key, original_key, rendition_key
+from screening.storage.keys import (
+    checkpoint_key,
+    container_key,
+    display_key,
+    original_key,
+    rendition_key,
+    set_aside_key,
+)
 from screening.storage.objects import Incoming, ObjectMissing, Storage, StorageError, StorageFull, StoredObject
 
 __all__ = [
@@ -17,4 +24,5 @@ __all__ = [
     "open_storage",
     "original_key",
     "rendition_key",
+    "set_aside_key",
 ]

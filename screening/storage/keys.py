@@ -5,6 +5,11 @@ def original_key(sha256: str) -> str:
     return f"originals/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
+def set_aside_key(key: str) -> str:
+    """Where a damaged object goes, out of the way of the right bytes."""
+    return f"damaged/{key}"
+
+
 def rendition_key(scan_id: str, spec: str) -> str:
     return f"renditions/{spec}/{scan_id[:2]}/{scan_id}.png"
 

@@ -42,7 +42,7 @@ def _ensure_operator(folder: DataFolder, database: Database, clock: Clock) -> No
     with database.write() as session:
         operator = accounts.find_user(session, OPERATOR)
         if operator is None:
-            if any(account.name == OPERATOR for account in accounts.all_accounts(session)):
+            if accounts.has_account(session, OPERATOR):
                 # An administrator has disabled them: that stays so.
                 return
             operator = accounts.add_user(session, now, OPERATOR, "administrator", None, ACTOR)

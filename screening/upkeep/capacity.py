@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from screening.database.engine import Database
-from screening.database.states import UNFINISHED, RunState
+from screening.database.states import LIVE_RUNS, UNFINISHED
 from screening.database.tables import Job, Run, Scan
 from screening.errors import Busy, Full
 from screening.ledger.claiming import queued_up_to
@@ -147,7 +147,7 @@ def oldest_waiting_s(session: Session, now: datetime) -> float:
 
     A night that waits for its next window is no delay, and neither is what a person has paused.
     """
-    live = Run.state.in_((RunState.OPEN, RunState.RUNNING))
+    live = Run.state.in_(LIVE_RUNS)
     unfinished = select(func.min(Job.created_at)).join(Run, Run.id == Job.run_id).where(live, Job.state.in_(UNFINISHED))
     oldest = session.scalar(unfinished)
     return (now - oldest).total_seconds() if oldest else 0.0

@@ -1,7 +1,7 @@
 """Clean-up: temporary objects, objects that no row names, and originals that are older than they may be kept.
 
-Storage is walked once, a few hundred objects at a time. Only what nobody has put or kept within the grace period is
-removed, so that an upload whose rows are not committed yet loses nothing.
+Storage is walked a few hundred objects at a time, the originals once more before anything goes. Only what nobody has
+put or kept within the grace period is removed, so that an upload whose rows are not committed yet loses nothing.
 """
 
 from collections.abc import Iterator, Sequence

@@ -31,6 +31,7 @@ from screening.storage import (
     display_key,
     original_key,
     rendition_key,
+    set_aside_key,
 )
 from screening.upkeep.clean_up import Policy, removable
 from screening.upkeep.consistency import Finding
@@ -230,7 +231,7 @@ def _is_whole(storage: Storage, key: str, sha256: str) -> bool:
 def _set_aside(storage: Storage, sha256: str) -> None:
     """Out of the way of the right bytes, should they be sent again; but nothing is thrown away."""
     key = original_key(sha256)
-    storage.put(f"damaged/{key}", storage.get(key))
+    storage.put(set_aside_key(key), storage.get(key))
     storage.delete_unless_fresh(key, _FUTURE)
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from screening.checkpoints import operating_point
 from screening.database.states import WorkState
 from screening.database.tables import Checkpoint, Prediction, Rendition, Scan
+from screening.radiographs.sniff import Kind
 from screening.watching.statistics import BINS, kolmogorov_smirnov, population_stability_index
 
 WEEKS = 13
@@ -33,7 +34,6 @@ Validation 2020): with 200 scans against a thousand it passes 0.2 about once in 
 PICTURES = "picture"
 DICOM = "dicom"
 """DICOM files whose modality is not known: it is read with the picture, so one that is rejected has none."""
-_DICOM_MEDIA_TYPE = "application/dicom"
 EVERYTHING = "all"
 
 ReferenceOrigin = Literal["card", "first weeks"]
@@ -200,7 +200,7 @@ def _spreads(
 ) -> dict[tuple[int, str], Spread]:
     """By (weeks ago, source). Two statements; at most a row for each week, source and bin."""
     week = case(*((Scan.received_at >= monday, back) for back, monday in enumerate(mondays))).label("week")
-    without = case((Scan.media_type == _DICOM_MEDIA_TYPE, DICOM), else_=PICTURES)
+    without = case((Scan.media_type == Kind.DICOM.media_type, DICOM), else_=PICTURES)
     source = func.coalesce(func.nullif(Scan.modality, ""), without).label("source")
     spreads: dict[tuple[int, str], Spread] = defaultdict(Spread)
     part = score_bin(session, Prediction.probability).label("part")

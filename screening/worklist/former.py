@@ -22,17 +22,21 @@ class Former:
 
 
 def former_checkpoints(session: Session, checkpoint: str) -> tuple[Former, ...]:
+    """The former ones with their thresholds in force, in the order of `former_ids`."""
+    return tuple(Former(former, operating_point(session, former)) for former in former_ids(session, checkpoint))
+
+
+def former_ids(session: Session, checkpoint: str) -> Sequence[str]:
     """Which ones were in use before this one, the latest first. For one that is not in use yet, the active one leads.
 
     A checkpoint that never was in use, such as a candidate, is none of them.
     """
     was_used = or_(Checkpoint.active, Checkpoint.activated_at.is_not(None))
-    found = session.scalars(
+    return session.scalars(
         select(Checkpoint.id)
         .where(was_used, Checkpoint.id != checkpoint)
         .order_by(Checkpoint.active.desc(), Checkpoint.activated_at.desc(), Checkpoint.id)
-    )
-    return tuple(Former(former, operating_point(session, former)) for former in found)
+    ).all()
 
 
 def left_by(checkpoint: str, formers: Sequence[Former], number: int) -> ColumnElement[bool]:

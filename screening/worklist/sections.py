@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from screening.checkpoints import active, operating_point
-from screening.database.states import JobState
+from screening.database.states import NOT_SCREENED
 from screening.database.tables import Checkpoint, Job, OperatingPointChange, Prediction, Run, Scan
 from screening.reviews.sampling import sample_bound
 from screening.runs.lifecycle import get_run
@@ -42,7 +42,6 @@ from screening.worklist.filters import (
 from screening.worklist.former import Former, former_checkpoints, left_by
 from screening.worklist.parts import Part, Section
 
-NOT_SCREENED = (JobState.REJECTED.value, JobState.FAILED.value)
 FEW = 2000
 """So many scans are sorted within milliseconds."""
 _BEHIND_EVERY_ID = "g"
@@ -145,7 +144,7 @@ def ranked(checkpoint: str, filters: Filters, few: bool = False) -> Select[*tupl
 def _not_screened() -> BindParameter[list[str]]:
     """Written into the statement word by word, as the index has it: SQLite uses that of jobs that must be looked at for
     no value that it is given later."""
-    return bindparam(None, list(NOT_SCREENED), expanding=True, literal_execute=True)
+    return bindparam(None, [state.value for state in NOT_SCREENED], expanding=True, literal_execute=True)
 
 
 def in_band(band: str | None, point: OperatingPointChange) -> list[ColumnElement[bool]]:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from screening import workers
 from screening.checkpoints import active
-from screening.database.states import RunState
+from screening.database.states import UNFINISHED_RUNS
 from screening.errors import Conflict
 from screening.rescreening.notes import NOTES, WRONG
 from screening.rescreening.schedules import all_schedules
@@ -39,7 +39,7 @@ def home() -> str:
     system = current.system()
     now, queue = system.clock(), filters_of({"view": "to_read"})
     with system.database.read() as session:
-        live = runs_in_state(session, (RunState.OPEN, RunState.RUNNING, RunState.PAUSED), RUNS_SHOWN)
+        live = runs_in_state(session, UNFINISHED_RUNS, RUNS_SHOWN)
     progress = {run.id: run_board().view(run.id).progress for run in live}
     with system.database.read() as session:
         try:

@@ -8,7 +8,7 @@ from flask_wtf.csrf import generate_csrf
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound as NoPage
 
-from screening.database.states import JobState, Lane, RunState
+from screening.database.states import NOT_SCREENED, Lane, RunState
 from screening.database.tables import Run
 from screening.errors import Refused
 from screening.runs import lifecycle
@@ -25,7 +25,6 @@ blueprint = Blueprint("runs-pages", __name__, url_prefix="/runs")
 RUNS_PER_PAGE = 40
 RECEIPTS_PER_PAGE = 200
 UPLOADS_OFFERED = 5
-NOT_SCREENED = (JobState.REJECTED, JobState.FAILED)
 POLL_S = {"open": 3.0, "running": 2.0, "paused": 10.0}
 """How often a browser asks how a run goes on; it does not ask about one that has ended."""
 SLOWEST_POLL_S = 10.0

@@ -94,7 +94,7 @@ def _note_failure(way: str, name: str) -> None:
     """What was typed is told only where it is the name of a user: people type passwords into that field, too."""
     system = current.system()
     with system.database.write() as database:
-        known = way == "password" and any(account.name == name for account in accounts.all_accounts(database))
+        known = way == "password" and accounts.has_account(database, name)
         subject = name if known else {"password": "an unknown name", "token": "a token", "link": "a link"}[way]
         audit.record_failed_sign_in(database, system.clock(), trail.address(), subject, way)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import inspect, select
 
-from screening import audit
+from screening import accounts, audit
 from screening.database.engine import Database
 from screening.database.migrate import VERSION_TABLE, upgrade
 from screening.errors import Conflict
@@ -65,10 +65,11 @@ def restore(
     """Restore the backup in `folder`, or the latest of several, and bring it to the schema of this release.
 
     Objects that are in storage already stay as they are. Those that are damaged in the backup are left out and named,
-    because the rest is better than nothing. take_over: the installation of the backup is no more, and the restored
-    one takes its id, and goes on in its storage and its folder of backups; else it is a copy with an id of its own,
-    and the storage must be empty. Raises Conflict where database or storage are not empty, BackupDamaged,
-    MigrationError or StorageError; the database is then as empty as before.
+    because the rest is better than nothing. take_over: the installation of the backup is no more, and the restored one
+    takes its id, and goes on in its storage and its folder of backups; else it is a copy with an id of its own, and the
+    storage must be empty. Links to sign in by that were not used yet are void from then on. Raises Conflict where
+    database or storage are not empty, BackupDamaged, MigrationError or StorageError; the database is then as empty as
+    before.
     """
     generation, manifest = _open(folder)
     _refuse_unless_empty(database)
@@ -86,6 +87,7 @@ def restore(
     detail = {"made_at": manifest.made_at, "rows": rows, "objects": objects, "damaged": len(damaged)}
     with database.write() as session:
         set_installation_id(session, own, anew=True)
+        accounts.void_sign_in_links(session, now)
         audit.record(session, now, actor, "backup.restored", generation.name, detail)
     write_marker(storage, Marker(own))
     unknown = sum(map(len, unknown_originals(database, storage))) if take_over else 0

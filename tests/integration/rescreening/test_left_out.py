@@ -8,6 +8,7 @@ from screening.errors import Refused
 from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
 from screening.ledger.recording import fail_scan
+from screening.ledger.reviving import give_up_unneeded
 from screening.runs.lifecycle import cancel_run
 from tests.integration.ledger.steps import scan_id
 from tests.integration.rescreening.conftest import MONDAY, Night
@@ -73,6 +74,19 @@ def test_what_was_rejected_and_what_failed_is_counted_too(night: Night) -> None:
     night.screen()
     night.at(2, 22)
     assert remarks(night)[0] == "nothing_possible"
+
+
+def test_scans_whose_originals_were_removed_before_they_were_prepared_are_none_that_were_rejected(night: Night) -> None:
+    night.add()
+    gone = [scan_id(number) for number in range(2)]
+    take_originals_away(night, 0, 2)
+    with night.database.write() as session:
+        session.execute(update(Rendition).where(Rendition.scan_id.in_(gone)).values(state="waiting"))
+        give_up_unneeded(session, night.now, gone)
+    night.at(0, 22)
+    remark = remarks(night)[1] or ""
+    assert "Left out are 2 because their originals are gone" in remark
+    assert "rejected" not in remark
 
 
 def test_a_selection_that_matches_nothing_is_not_called_done(night: Night) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, func, make_url, select, text
 
+from screening.accounts import issue_sign_in_link, redeem_sign_in_link
 from screening.database.engine import Database
-from screening.database.migrate import MigrationError, is_at_head
+from screening.database.migrate import MigrationError, has_newest_schema
 from screening.database.states import JobState
 from screening.database.tables import AuditEvent, Container, Job, Prediction, Receipt, Scan
 from screening.errors import Conflict, NotFound
@@ -81,7 +82,7 @@ def test_what_is_restored_is_what_was_there(screened: Portal, empty: tuple[Datab
     done = restore(tmp_path / "backups", database, storage, NOW, "tests")
     assert done.damaged == ()
     assert everything(database) == before
-    assert is_at_head(database.url.render_as_string(hide_password=False))
+    assert has_newest_schema(database)
     for scan in (scan for scan in before[0]):
         sha = scan[1]
         assert storage.get(original_key(sha)) == screened.system.storage.get(original_key(sha))
@@ -89,6 +90,20 @@ def test_what_is_restored_is_what_was_there(screened: Portal, empty: tuple[Datab
     with database.write() as session:
         assert session.scalars(select(AuditEvent).where(AuditEvent.action == "backup.restored")).one()
         assert open_run(session, NOW, "after", "routine", "tests").id > 1, "new rows get new ids"
+
+
+def test_a_link_to_sign_in_by_does_not_come_back_with_a_backup(
+    screened: Portal, empty: tuple[Database, Storage], tmp_path: Path
+) -> None:
+    """Whoever finds an old backup holds no way in, and a link that was used since the backup is not good once more."""
+    with screened.system.database.write() as session:
+        secret = issue_sign_in_link(session, NOW, screened.people["operator"], "tests")
+    backup(screened, tmp_path / "backups")
+    database, storage = empty
+    restore(tmp_path / "backups", database, storage, NOW, "tests")
+    for one, works in ((screened.system.database, True), (database, False)):
+        with one.write() as session:
+            assert (redeem_sign_in_link(session, NOW, secret) is not None) is works
 
 
 def test_the_second_backup_copies_only_what_is_new_and_old_ones_can_go(screened: Portal, tmp_path: Path) -> None:
