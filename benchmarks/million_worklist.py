@@ -57,8 +57,10 @@ FILL = (
     "INSERT INTO predictions (scan_id, checkpoint_id, probability, activation_map, engine, worker, created_at) "
     "SELECT scan_id, 'other', power(random(), 3), '\\x00', 'e', 'w', :now FROM jobs WHERE run_id = 1011",
     "INSERT INTO reviews (scan_id, reader, verdict, checkpoint_id, probability, threshold, sampled, reviewed_at) "
-    "SELECT scan_id, 'reader ' || row_number() OVER () % 5, 'fracture', 'one', probability, 0.3, false, :now "
-    "FROM (SELECT * FROM predictions WHERE checkpoint_id = 'one' ORDER BY probability DESC LIMIT :reviewed) AS highest",
+    "SELECT scan_id, 'reader ' || n % 5, "
+    "CASE WHEN n % 50 = 0 THEN 'unsure' WHEN n % 3 = 0 THEN 'fracture' ELSE 'no_fracture' END, "
+    "'one', probability, 0.3, false, :now FROM (SELECT *, row_number() OVER () AS n FROM (SELECT * FROM predictions "
+    "WHERE checkpoint_id = 'one' ORDER BY probability DESC LIMIT :reviewed) AS highest) AS numbered",
 )
 
 LISTS = {
@@ -74,6 +76,9 @@ LISTS = {
     "unreviewed": Filters(reviewed="unreviewed"),
     "reviewed": Filters(reviewed="reviewed"),
     "reviewed by me": Filters(reviewed="by_me", reader="reader 1"),
+    "a fracture by its readers": Filters(reviewed="fracture", all_reviews=True),
+    "a fracture by its readers and me": Filters(reviewed="fracture", reader="reader 1"),
+    "not decided, one in fifty": Filters(reviewed="undecided", all_reviews=True),
     "name contains, common": Filters(search="ward 7/"),
     "name contains, one scan": Filters(search="IMG_0777777"),
     "body part, unreviewed, 90 days": Filters(

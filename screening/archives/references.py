@@ -1,23 +1,27 @@
 """Originals that stay where they are: storage that keeps a reference in place of the bytes.
 
 A reference is a small JSON object with the address of a file and of the archive that it is in. The bytes are hashed
-whenever they are read, so that a file which was changed in its archive is never taken for the scan that it was.
+whenever they are read, so that a file which was changed in its archive is never taken for the scan that it was. They
+are read piece by piece: a container may be larger than the memory is.
 """
 
 import hashlib
 import io
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 from urllib.parse import unquote
 
-from screening.archives.walking import read_address, walk
+from screening.archives.walking import CHUNK, read_address, walk
 from screening.storage.backends import open_storage
 from screening.storage.objects import Incoming, ObjectMissing, Storage, StorageError, StoredObject
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 AWAY_FOR_S = 30.0
 """An archive that was away is not asked again for so long: thousands of its files may be wanted meanwhile."""
@@ -52,32 +56,35 @@ class WithReferences:
         except ObjectMissing:
             if not key.startswith(_REFERABLE):
                 raise
-            return self._referred(key)
+            with self._referred(key) as stream:
+                return stream.readall()
 
     def open(self, key: str) -> BinaryIO:
+        """As of every storage. At the end of a file elsewhere that is another one now, reading raises ObjectMissing:
+        nothing of it may be used before."""
         try:
             return self.base.open(key)
         except ObjectMissing:
             if not key.startswith(_REFERABLE):
                 raise
-            return io.BytesIO(self._referred(key))
+            return io.BufferedReader(self._referred(key), CHUNK)
 
-    def _referred(self, key: str) -> bytes:
+    def _referred(self, key: str) -> "_Referred":
         reference = json.loads(self.base.get(reference_key(key)))
         # References of before do not name their archive.
         address, archive = reference["address"], reference.get("archive", "")
         if time.monotonic() - self._away_since.get(archive, -AWAY_FOR_S) < AWAY_FOR_S:
             raise ArchiveAway(_AWAY.format(archive))
+        return _Referred(self._pieces(address, archive), key.rpartition("/")[2], address)
+
+    def _pieces(self, address: str, archive: str) -> Generator[bytes, None, None]:
         try:
-            data = b"".join(read_address(address))
+            yield from read_address(address)
         except StorageError as error:
             if not archive or _has_files(archive):
                 raise
             self._away_since[archive] = time.monotonic()
             raise ArchiveAway(_AWAY.format(archive)) from error
-        if hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
-            raise ObjectMissing(f"the file at {address} is another one now")
-        return data
 
     def exists(self, key: str) -> bool:
         return self.base.exists(key) or (key.startswith(_REFERABLE) and self.base.exists(reference_key(key)))
@@ -102,6 +109,48 @@ class WithReferences:
 
     def ping(self) -> None:
         self.base.ping()
+
+
+class _Referred(io.RawIOBase):
+    """A file elsewhere as a stream, which raises ObjectMissing at its end where it is not what it was."""
+
+    def __init__(self, pieces: Generator[bytes, None, None], sha256: str, address: str) -> None:
+        """Reads the first piece at once, so that a file that is gone is told at once. Raises as reading does."""
+        self._pieces = pieces
+        self._sha256 = sha256
+        self._address = address
+        self._hash = hashlib.sha256()
+        self._held = memoryview(self._next())
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        wanted = memoryview(buffer).cast("B")
+        held = self._held or memoryview(self._next())
+        count = min(len(wanted), len(held))
+        wanted[:count] = held[:count]
+        self._held = held[count:]
+        return count
+
+    def readall(self) -> bytes:
+        pieces: list[bytes | memoryview] = [self._held]
+        while piece := self._next():
+            pieces.append(piece)
+        self._held = memoryview(b"")
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        self._pieces.close()
+        super().close()
+
+    def _next(self) -> bytes:
+        """The next piece, or nothing at the end of the right bytes."""
+        piece = next(self._pieces, b"")
+        self._hash.update(piece)
+        if not piece and self._hash.hexdigest() != self._sha256:
+            raise ObjectMissing(f"the file at {self._address} is another one now")
+        return piece
 
 
 class IncomingReference:

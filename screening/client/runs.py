@@ -44,16 +44,18 @@ def watch_run(connection: Connection, run_id: int, note: Callable[[Document], No
 
 
 def worklist_items(
-    connection: Connection, run_id: int | None, band: str | None, limit: int | None
+    connection: Connection, run_id: int | None, band: str | None, limit: int | None, reviewed: str | None = None
 ) -> tuple[Iterator[Document], Document]:
     """The items in their order, asked for page by page as they are read, and the operating point in force.
 
-    band: must_look, likely, possible, not_flagged, or flagged for likely and possible together.
+    band: must_look, likely, possible, not_flagged, or flagged for likely and possible together. reviewed: unreviewed,
+    reviewed, by_me, or what readers decided: fracture, no_fracture or undecided.
     """
 
     def page(cursor: str | None) -> Document:
         size = LARGEST_PAGE if limit is None else min(limit, LARGEST_PAGE)
-        return connection.get("/api/v1/worklist", run=run_id, band=band, limit=size, cursor=cursor)
+        chosen = {"run": run_id, "band": band, "reviewed": reviewed}
+        return connection.get("/api/v1/worklist", **chosen, limit=size, cursor=cursor)
 
     def items(answer: Document) -> Iterator[Document]:
         given = 0

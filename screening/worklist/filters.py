@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, and_, exists, false, func, select, true
 from sqlalchemy.orm import Session
@@ -13,9 +13,9 @@ from screening.database.base import LARGEST_ID
 from screening.database.review_tables import Review
 from screening.database.tables import Job, Scan
 from screening.errors import Refused
+from screening.reviews.decisions import DECISIONS, REVIEWED, Reviewed
+from screening.reviews.truth import is_decided, may_be_decided
 
-Reviewed = Literal["unreviewed", "reviewed", "by_me"]
-REVIEWED: tuple[Reviewed, ...] = get_args(Reviewed)
 LONGEST_SEARCH = 200
 _ESCAPE = "!"
 
@@ -40,7 +40,7 @@ class Filters:
     reader: str = ""
     """Who asks; `by_me`, holds and the reviews of others are seen from there."""
     all_reviews: bool = False
-    """Whether the reviews of others are told whoever asks."""
+    """Whether the reviews of others are told whoever asks; else only those of scans that who asks has reviewed, too."""
     sample_rate: float = 0.0
 
     def query(self) -> dict[str, str]:
@@ -155,9 +155,14 @@ def review_conditions(filters: Filters, scan_id: Any, row_by_row: bool = False) 
     in_force = and_(Review.scan_id == scan_id, Review.withdrawn_at.is_(None))
     if wanted == "unreviewed":
         return [lacks(select(Review.id).where(in_force))]
-    if wanted == "by_me":
+    decision = wanted if wanted in DECISIONS else None
+    if wanted == "by_me" or (decision and not filters.all_reviews):
         in_force = and_(in_force, Review.reader == filters.reader)
-    return [~lacks(select(Review.id).where(in_force)) if row_by_row else exists().where(in_force)]
+    conditions = [~lacks(select(Review.id).where(in_force)) if row_by_row else exists().where(in_force)]
+    if decision is not None:
+        conditions += [] if row_by_row else [scan_id.in_(may_be_decided(decision))]
+        conditions.append(is_decided(scan_id, decision))
+    return conditions
 
 
 def lacks(statement: Select[*tuple[Any, ...]]) -> ColumnElement[bool]:

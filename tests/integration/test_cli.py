@@ -176,6 +176,12 @@ def test_waiting_shows_the_worklist_and_its_exports_agree(portal: Portal, pictur
     likely = portal.run("worklist", "--run", run, "--band", "likely", "--json").json()["items"]
     assert likely == [item for item in flagged if item["probability"] >= listed["operating_point"]["likely_threshold"]]
     assert [row["band"] for row in rows] == [item["band"] for item in listed["items"]]
+    for reviewed, count in (("unreviewed", 12), ("fracture", 0)):
+        found = portal.run("worklist", "--run", run, "--reviewed", reviewed, "--json").json()["items"]
+        rows = list(
+            csv.DictReader(portal.run("worklist", "--run", run, "--reviewed", reviewed, "--csv").out.splitlines())
+        )
+        assert (len(found), len(rows)) == (count, count)
     shown = portal.run("worklist", "--run", run, "--limit", "3")
     assert len(shown.out.splitlines()) == 1 + 3
     assert portal.run("status", run, "--watch", "--json").json()["state"] == "complete"

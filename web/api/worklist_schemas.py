@@ -3,8 +3,8 @@
 from marshmallow import Schema, fields, validate
 
 from screening.bands import BAND_FILTERS, BANDS
+from screening.reviews.decisions import REVIEWED
 from screening.worklist import LARGEST_PAGE
-from screening.worklist.filters import REVIEWED
 from web.api.schemas import Query, moment, operating_point
 
 
@@ -27,7 +27,15 @@ class ExportQuery(Query):
         load_default=None, data_key="to", metadata={"description": "A day of UTC: received on it or earlier."}
     )
     body_part = fields.String(load_default=None)
-    reviewed = fields.String(load_default=None, validate=validate.OneOf(REVIEWED))
+    reviewed = fields.String(
+        load_default=None,
+        validate=validate.OneOf(REVIEWED),
+        metadata={
+            "description": "`fracture` and `no_fracture` are what those readers agree on who decided; `undecided` has "
+            "been reviewed without that. An administrator is told these three of every scan, everybody else of scans "
+            "that they have reviewed themselves."
+        },
+    )
     search = fields.String(load_default=None, metadata={"description": "A part of the file name."})
     group = fields.String(
         load_default=None,

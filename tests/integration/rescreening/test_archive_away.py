@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 from screening.archives import references
 from screening.archives.references import ArchiveAway, IncomingReference
 from screening.archives.registry import archive_url
+from screening.archives.walking import read_address
 from screening.clock import utc_now
 from screening.database.states import Lane
 from screening.database.tables import Container, Job, Rendition, Run
@@ -20,7 +21,7 @@ from screening.inference.bundle import Bundle
 from screening.ledger.preparing import RenditionClaim
 from screening.ledger.sweeping import sweep
 from screening.radiographs.limits import ContainerLimits, DecodeLimits
-from screening.storage import ObjectMissing, original_key
+from screening.storage import ObjectMissing, container_key, original_key
 from tests.installation import Installation, installation, phantom_png
 from tests.integration.rescreening.visits import add, put, visit_now
 from tests.integration.workers_within import prepare_all
@@ -221,6 +222,41 @@ def test_containers_of_an_archive_that_is_not_mounted_hold_up_no_others(made: In
         found = dict(session.execute(select(Container.id, Container.state)).all())
     assert found.pop(other_id) == "ready"
     assert list(found.values()) == ["working"]
+
+
+def test_a_large_file_of_an_archive_is_read_piece_by_piece(
+    made: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may be larger than the memory of the worker that unpacks it."""
+    folder, large = tmp_path / "packed", _zip() + bytes(8 * references.CHUNK)
+    put(folder / "some.zip", large)
+    visited(made, folder)
+    given = []
+
+    def counted(address: str) -> Iterator[bytes]:
+        for piece in read_address(address):
+            given.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(references, "read_address", counted)
+    key = container_key(hashlib.sha256(large).hexdigest())
+    with made.system.storage.open(key) as stream:
+        assert stream.read(10) == large[:10]
+        assert len(given) <= 2
+        assert stream.read() == large[10:]
+    assert made.system.storage.get(key) == large
+
+
+def test_a_container_that_was_changed_in_its_archive_is_not_unpacked(made: Installation, tmp_path: Path) -> None:
+    folder = tmp_path / "packed"
+    put(folder / "some.zip", _zip())
+    visited(made, folder)
+    put(folder / "some.zip", _zip(10))
+    Unpacking(made.system, ContainerLimits(), prepare=lambda _: None).unpack_slice(lambda: False)
+    with made.system.database.read() as session:
+        container = session.scalars(select(Container)).one()
+        assert (container.state, container.problem_code) == ("rejected", "original_missing")
+        assert session.scalars(select(Job)).all() == []
 
 
 def _zip(first: int = 0) -> bytes:

@@ -86,6 +86,34 @@ def test_lists_and_exports_of_readers_keep_back_what_others_decided(portal: Port
     assert told() == before
 
 
+def test_a_list_by_decision_tells_an_administrator_of_every_scan_and_others_of_their_own(
+    portal: Portal, scan: str
+) -> None:
+    """The list itself would tell what others decided, before a reader's own verdict."""
+    with portal.system.database.write() as session:
+        record(session, portal.system.clock(), scan, "A. K.", "fracture", None, 0.0)
+
+    def found(role: Role, decided: str, path: str = "/api/v1/worklist") -> list[str]:
+        answer = portal.api(role).get(f"{path}?reviewed={decided}").get_json()
+        return [item["scan"] for item in (answer if isinstance(answer, list) else answer["items"])]
+
+    for path in ("/api/v1/worklist", "/api/v1/worklist.json"):
+        assert found("administrator", "fracture", path) == [scan]
+        assert found("administrator", "no_fracture", path) == found("reader", "fracture", path) == []
+    [item] = portal.api("administrator").get("/api/v1/worklist?reviewed=fracture").get_json()["items"]
+    assert ([review["verdict"] for review in item["reviews"]], item["kept_back"]) == (["fracture"], 0)
+    following = "/api/v1/worklist/neighbours?scan={}&reviewed=fracture"
+    assert portal.api("reader").get(following.format("f" * 32)).get_json()["following"] == []
+    for role, others in (("administrator", "Readers decided"), ("reader", "Decided, of what you reviewed")):
+        page = sign_in(portal, role)[0].get("/worklist?reviewed=fracture").text
+        assert f'<optgroup label="{others}"><option value="fracture" selected>' in page
+        assert (scan in page) is (role == "administrator")
+    portal.api("reader").post(f"/api/v1/scans/{scan}/reviews", {"verdict": "no_fracture"})
+    for role in ("administrator", "reader"):
+        assert (found(role, "fracture"), found(role, "undecided")) == ([], [scan])
+    assert portal.api("reader").get("/api/v1/worklist?reviewed=normal").status_code == 422
+
+
 def test_what_is_no_verdict_is_refused(portal: Portal, scan: str) -> None:
     api, path = portal.api("reader"), f"/api/v1/scans/{scan}/reviews"
     assert api.post(path, {"verdict": "normal"}).status_code == 422
