@@ -12,7 +12,7 @@ from flask import current_app
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from screening.database.tables import Job, Prediction, Scan
+from screening.database.tables import Checkpoint, Job, Prediction, Scan
 from screening.system import System
 from screening.threshold_choice import Scores, scores_of
 from screening.upkeep.capacity import bytes_kept
@@ -24,6 +24,8 @@ from web import current
 T = TypeVar("T")
 
 KEPT_S = 600.0
+TRUSTED_S = 3600.0
+PATIENCE_S = 0.3
 KEPT_TIMES = 200
 """Counts are kept this many times as long as counting took, so that in a small installation they are always new."""
 LISTS_KEPT_TIMES = 20
@@ -56,28 +58,35 @@ class Latest(Generic[T]):
                 self._lock.release()
         return cast(T, self._counted)
 
-    @property
-    def known(self) -> T | None:
-        """What was counted last, without counting."""
-        return self._counted
+    def soon(self) -> T | None:
+        """The same for a page that does not wait: None where counting takes longer than a moment and nothing of the
+        last hour is there; then it goes on, and a later page has it."""
+        if self._is_old() and not self._lock.locked():
+            counting = threading.Thread(target=self.get, daemon=True)
+            counting.start()
+            counting.join(PATIENCE_S)
+        trusted = self._counted_at is not None and time.monotonic() - self._counted_at < TRUSTED_S
+        return self._counted if trusted else None
 
     def _is_old(self) -> bool:
         return self._counted_at is None or time.monotonic() - self._counted_at > self._kept_s
 
 
 def latest_drift() -> Drift | None:
-    """None where no checkpoint is active. At most ten minutes old."""
+    """Of the active checkpoint; None where there is none. At most ten minutes old."""
     return _drift().get()
 
 
 def drift_warnings() -> list[str]:
-    """Those of the last count of this process, whenever that was; none before the first."""
-    known = _drift().known
+    """At most an hour old; none where counting takes longer than a page may."""
+    known = _drift().soon()
     return known.warnings if known else []
 
 
 def _drift() -> Latest[Drift | None]:
-    return kept_count("drift", watch)
+    with current.system().database.read() as session:
+        in_use = session.scalar(select(Checkpoint.id).where(Checkpoint.active))
+    return kept_count(f"drift-{in_use}", watch)
 
 
 def kept_count(name: str, count: Callable[[Session, datetime], T], kept_times: int = KEPT_TIMES) -> Latest[T]:

@@ -32,6 +32,12 @@ class Identity:
     name: str
     role: str
 
+    @property
+    def is_told_every_review(self) -> bool:
+        """Administrators, by exports and lists of decisions, as by the audit trail; to others the reviews of a scan are
+        told after their own."""
+        return self.role == "administrator"
+
 
 @functools.cache
 def _nobodys_hash() -> str:

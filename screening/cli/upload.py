@@ -19,6 +19,8 @@ from screening.client.uploading import FileReceipt, Upload
 HEAD = 10
 NOT_ALL = 3
 INTERRUPTED = 130
+_CLOSED = ("run_closed", "unknown_run")
+"""What the server says of a run that takes nothing more, however often it is asked."""
 
 
 @click.command
@@ -45,11 +47,12 @@ def upload(
 
     \b
     Exit codes: 0 all files are in (with --wait: and screened); 1 it could not be done; 2 wrong call;
-    3 it is done, but some files were rejected (with --wait: or could not be screened).
+    3 it is done, but some files were rejected or folders left out (with --wait: or scans could not be screened).
     """
     found = find_files(paths)
     if not found.files:
-        raise ClientError(f"There is no file to send in {', '.join(str(path) for path in paths)}.")
+        why = "".join(f" Left out: {printable(problem)}." for problem in found.problems)
+        raise ClientError(f"There is no file to send in {', '.join(str(path) for path in paths)}.{why}")
     with server.connect() as connection:
         if run_id is None:
             run_id = runs.open_run(connection, name if name is not None else _name_of(paths), lane)["id"]
@@ -65,7 +68,8 @@ def upload(
         _account(run, receipts, found)
         if wait:
             print_worklist(items)
-    if any(receipt.status == "rejected" for receipt in receipts) or (wait and runs.not_screened(run)):
+    rejected = any(receipt.status == "rejected" for receipt in receipts)
+    if rejected or found.problems or (wait and runs.not_screened(run)):
         click.get_current_context().exit(NOT_ALL)
 
 
@@ -98,6 +102,8 @@ def _send(connection: Connection, run_id: int, found: Found, as_json: bool) -> l
             progress.stop()
             if as_json:
                 print_json({"error": str(error), **_document({"id": run_id}, sending.receipts, found)})
+            if error.code in _CLOSED:
+                raise
             raise ClientError(f"{error} {_resume(run_id, len(sending.receipts), len(found.files))}") from error
         except KeyboardInterrupt:
             progress.stop()
@@ -138,7 +144,7 @@ def _account(run: dict[str, Any], receipts: list[FileReceipt], found: Found) -> 
     if refused:
         print_table(("not accepted", "reason"), [(receipt.path, receipt.reason or "") for receipt in refused])
     for problem in found.problems:
-        click.echo(f"Left out, cannot be read: {printable(problem)}", err=True)
+        click.echo(f"Left out: {printable(problem)}", err=True)
     totals = _totals(receipts)
     line = (
         f"{totals['files']:,} files: {totals['accepted']:,} accepted, "

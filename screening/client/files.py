@@ -24,7 +24,7 @@ class Found:
     skipped: int
     """Hidden files and the operating system's litter."""
     problems: list[str]
-    """Folders that cannot be read, each with its reason."""
+    """Folders that were left out, each with its reason."""
 
 
 def find_files(paths: Sequence[Path]) -> Found:
@@ -54,11 +54,15 @@ def find_files(paths: Sequence[Path]) -> Found:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, str | None]]:
-    """(path below `folder`, None) for each file, (path, reason) for each folder that cannot be read."""
+    """(path below `folder`, None) for each file, (path, reason) for each folder that is left out."""
     failed: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=failed.append):
         folders.sort()
         relative = os.path.relpath(place, folder)
+        for name in folders:
+            linked = Path(place, name)
+            if linked.is_symlink() and not any(_is_litter(part) for part in Path(relative, name).parts):
+                yield str(linked), f"{linked}: a link to a folder, which is not followed; name the folder itself"
         for name in sorted(names):
             below = name if relative == "." else f"{relative}/{name}".replace(os.sep, "/")
             if not Path(place, name).is_dir():

@@ -17,15 +17,29 @@ READ_MAINLY = (
     "and therefore no sensitivity and specificity of the two are told; the scans that only one of them flags tell them "
     "apart."
 )
+TOLD_FROM = 10
+"""Readers' figures of so many decided scans tell nobody what was decided about one of them."""
+TOO_FEW = (
+    "Readers have decided about {} of these scans, too few to tell what they say: it would give away single verdicts "
+    "to who has still to read them."
+)
 NOT_REVIEWED = "None of these scans has been reviewed, so this does not say which of the two is right."
 
 
-def sentences(summary: Summary) -> list[str]:
-    """What changes, how far both agree, and what is left out; without scans only the last."""
+def may_be_told(summary: Summary, all_reviews: bool) -> bool:
+    """Whether what readers decided about these scans may be told to somebody. all_reviews: who is told every review."""
+    return all_reviews or not 0 < summary.reviewed < TOLD_FROM
+
+
+def sentences(summary: Summary, all_reviews: bool = False) -> list[str]:
+    """What changes, how far both agree, and what is left out; without scans only the last. See `may_be_told`."""
     said = []
     if summary.scans:
         said += [_changes(summary), _agreement(summary)]
-        said += _reviewed(summary) if summary.reviewed else [NOT_REVIEWED]
+        if not may_be_told(summary, all_reviews):
+            said.append(TOO_FEW.format(f"{summary.reviewed:,}"))
+        else:
+            said += _reviewed(summary) if summary.reviewed else [NOT_REVIEWED]
     else:
         said.append("No scan has been screened by both, so there is nothing to compare.")
     for number, word in ((summary.only_before, "before"), (summary.only_after, "after")):

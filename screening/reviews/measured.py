@@ -24,7 +24,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 
@@ -38,6 +38,8 @@ from screening.reviews.sampling import assumed_rate
 
 _SIDES_95 = 1.959964
 FRACTURE, NO_FRACTURE = "fracture", "no_fracture"
+UNDONE_WITHIN = timedelta(seconds=15)
+"""The viewer offers to undo a verdict for ten seconds, and shows no other reader's meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def measured(
     A scan counts as flagged by the threshold that was in force when it was reviewed. rate: of the random sample today;
     it, or the smallest rate that is known if that is smaller, is taken for reviews that did not keep theirs.
     """
-    scans = _scans(_reviews(session, checkpoint, since, until))
+    scans = _scans(_reviews(session, checkpoint, since, until), _taken_back(session))
     decided = [scan for scan in scans if scan.fractured is not None]
     flagged = [scan.fractured for scan in decided if scan.flagged]
     sampled = [scan for scan in decided if scan.sampled]
@@ -213,6 +215,7 @@ def _reviews(session: Session, checkpoint: str, since: datetime | None, until: d
     )
     statement = (
         select(
+            Review.id,
             Review.scan_id,
             Review.reader,
             Review.verdict,
@@ -232,7 +235,24 @@ def _reviews(session: Session, checkpoint: str, since: datetime | None, until: d
     return session.execute(statement.execution_options(yield_per=1000))
 
 
-def _scans(rows: Iterable[Any]) -> list[_Scan]:
+def _taken_back(session: Session) -> dict[tuple[str, str], int]:
+    """By scan and reader, the first review that stood long enough for others' to be shown before it was withdrawn.
+
+    One that was undone at once, as after a wrong key, is as if it had not been made.
+    """
+    withdrawn = (
+        select(Review.id, Review.scan_id, Review.reader, Review.reviewed_at, Review.withdrawn_at)
+        .where(Review.withdrawn_at.is_not(None))
+        .order_by(Review.id)
+    )
+    taken_back: dict[tuple[str, str], int] = {}
+    for row in session.execute(withdrawn):
+        if row.withdrawn_at - row.reviewed_at > UNDONE_WITHIN:
+            taken_back.setdefault((row.scan_id, row.reader), row.id)
+    return taken_back
+
+
+def _scans(rows: Iterable[Any], taken_back: Mapping[tuple[str, str], int]) -> list[_Scan]:
     stood: dict[str, tuple[bool, bool, float | None, float]] = {}
     latest: dict[str, dict[str, str]] = defaultdict(dict)
     first: dict[str, dict[str, str]] = defaultdict(dict)
@@ -240,7 +260,7 @@ def _scans(rows: Iterable[Any]) -> list[_Scan]:
         flagged = row.probability >= row.threshold
         stood.setdefault(row.scan_id, (flagged, row.sampled, row.sample_rate, row.threshold))
         latest[row.scan_id][row.reader] = row.verdict
-        if not row.has_earlier:
+        if not row.has_earlier and row.id <= taken_back.get((row.scan_id, row.reader), row.id):
             first[row.scan_id][row.reader] = row.verdict
     return [_Scan(*stood[scan], said, first.get(scan, {})) for scan, said in latest.items()]
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from screening.database.states import NOT_SCREENED
 from screening.database.tables import Job, Prediction
 from screening.reviews.holds import holders
 from screening.reviews.sampling import in_sample
@@ -72,7 +73,7 @@ def _place_of(session: Session, found: Listed, scan: str) -> Row | None:
     probability = session.scalar(
         select(Prediction.probability).where(Prediction.scan_id == scan, Prediction.checkpoint_id == found.checkpoint)
     )
-    job = _job_of(session, found, scan)
+    job = _job_of(session, found, scan, screened=probability is not None)
     if probability is None:
         if job is None or filters.band not in (None, "must_look"):
             return _place_among_former(session, found, scan)
@@ -101,9 +102,11 @@ def _place_among_former(session: Session, found: Listed, scan: str) -> Row | Non
     return None
 
 
-def _job_of(session: Session, found: Listed, scan: str) -> int | None:
-    """The job that speaks for the scan here: of the run, or over all runs."""
+def _job_of(session: Session, found: Listed, scan: str, *, screened: bool) -> int | None:
+    """The job that speaks for the scan here: over all runs, or of its names in the run the one that the list has first,
+    so that nothing between two of them is passed over."""
     if found.filters.run is not None:
         in_run = select(Job.id).where(Job.scan_id == scan, Job.run_id == found.filters.run)
-        return session.scalar(in_run.order_by(Job.id.desc()).limit(1))
+        first = (Job.id.desc(),) if screened else (Job.state.not_in(NOT_SCREENED), Job.id)
+        return session.scalar(in_run.order_by(*first).limit(1))
     return session.scalar(select(must_look_job(found.checkpoint, None, scan)))

@@ -10,6 +10,7 @@ from screening.database.tables import Job
 from screening.errors import Conflict
 from screening.scans import ScanPrediction, predictions_of
 from screening.worklist.filters import Filters
+from screening.worklist.former import former_ids
 from screening.worklist.sections import checkpoint_of, must_look_job
 
 
@@ -28,8 +29,9 @@ class Standing:
 def standing(session: Session, filters: Filters, scan: str) -> Standing:
     """As the list of these filters has it, so that nobody decides about another result than the one that was listed.
 
-    A scan that stands in no list, because the checkpoint in use has not seen it yet, is shown with the latest result
-    of another. Raises NotFound for an unknown run.
+    A scan that the checkpoint in use has not seen is shown with the result of the last former one that has, as the end
+    of the reading queue lists it; of those that were never in use, the latest is shown. Raises NotFound for an unknown
+    run.
     """
     try:
         checkpoint = checkpoint_of(session, filters)
@@ -41,5 +43,11 @@ def standing(session: Session, filters: Filters, scan: str) -> Standing:
     if shown is None and checkpoint is not None:
         problem = session.scalar(select(Job.problem).where(Job.id == must_look_job(checkpoint, filters.run, scan)))
     if shown is None and problem is None and filters.run is None:
-        shown = next(iter(predictions), None)
+        shown = _of_a_former(predictions, former_ids(session, checkpoint or ""))
     return Standing(checkpoint, shown, [other for other in predictions if other is not shown], problem)
+
+
+def _of_a_former(predictions: Sequence[ScanPrediction], formers: Sequence[str]) -> ScanPrediction | None:
+    by_checkpoint = {prediction.checkpoint: prediction for prediction in predictions}
+    told = (by_checkpoint[former] for former in formers if former in by_checkpoint)
+    return next(told, next(iter(predictions), None))

@@ -4,7 +4,11 @@ import re
 from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
+from sqlalchemy import select
 
+from screening.accounts import add_user, issue_sign_in_link
+from screening.clock import utc_now
+from screening.database.review_tables import Review
 from tests.browser.conftest import Live, Watched
 from tests.browser.portal import PATIENCE_MS, drop
 from tests.browser.test_closing import complained as complained
@@ -142,3 +146,27 @@ def test_a_viewer_goes_on_after_a_new_sign_in(live: Live, complained: Watched) -
     other.close()
     page.keyboard.press("u")
     expect(page.locator("#said-words")).to_contain_text("Unsure:")
+
+
+def test_who_signs_in_after_another_does_not_decide_in_the_page_of_the_other(live: Live, complained: Watched) -> None:
+    page, made = complained.page, live.installation
+    with made.system.database.write() as session:
+        ben = add_user(session, utc_now(), "Ben Late", "reader", None, "tests")
+        secret = issue_sign_in_link(session, utc_now(), ben, "tests")
+    run = made.open_run("read by two at one machine")
+    made.upload(run, "one.png", phantom_png(9570))
+    made.submit(run)
+    made.wait_complete(run)
+    page.goto(f"{live.url}/worklist?run={run}")
+    page.locator("a.open").first.click()
+    expect(page.locator("#verdicts")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    page.context.clear_cookies()
+    other = page.context.new_page()
+    other.goto(f"{live.url}/sign-in/{secret}")
+    other.wait_for_url(f"{live.url}/")
+    other.close()
+    page.keyboard.press("f")
+    expect(page.locator("#said-words")).to_contain_text("Somebody else is signed in now. Nothing was changed.")
+    with made.system.database.read() as session:
+        assert session.scalars(select(Review).where(Review.reader == "Ben Late")).all() == []

@@ -140,6 +140,28 @@ def test_every_file_gets_a_receipt_and_twice_adds_nothing(portal: Portal, pictur
     assert second.json()["run"]["counts"]["total"] == document["run"]["counts"]["total"]
 
 
+def test_folders_that_were_left_out_are_told_by_the_exit_code_too(portal: Portal, tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "studies", tmp_path / "elsewhere"
+    for made in (folder, elsewhere):
+        made.mkdir()
+    (elsewhere / "a.png").write_bytes(phantom_png(first_seed := 9_700))
+    (folder / "linked").symlink_to(elsewhere)
+    nothing = portal.run("upload", folder)
+    assert nothing.code == 1
+    assert f"{folder}/linked: a link to a folder" in nothing.err
+    (folder / "b.png").write_bytes(phantom_png(first_seed + 1))
+    answer = portal.run("upload", folder, "--json")
+    assert (answer.code, len(answer.json()["problems"]), answer.json()["totals"]["accepted"]) == (3, 1, 1)
+
+
+def test_a_run_that_takes_nothing_more_is_not_called_open(portal: Portal, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(phantom_png(9_710))
+    answer = portal.run("upload", tmp_path, "--run", "4711")
+    assert answer.code == 1
+    assert "There is no run 4711" in answer.err
+    assert "still open" not in answer.err
+
+
 def test_a_person_sees_what_was_not_accepted_and_the_totals(portal: Portal, pictures: Path) -> None:
     answer = portal.run("upload", pictures)
     assert answer.code == 3

@@ -13,7 +13,7 @@ from screening.bands import BANDS
 from screening.comparison.pairs import KINDS, MOVED, Comparison, Kind, Scope, open_comparison
 from screening.comparison.ranking import LARGEST_PAGE, comparison_page, whole_comparison
 from screening.comparison.summary import Rate, RightOrWrong, Summary, summarise
-from screening.comparison.words import sentences
+from screening.comparison.words import TOLD_FROM, may_be_told, sentences
 from screening.system import System
 from web import current
 from web.api.schemas import Problem, Query, moment
@@ -166,10 +166,17 @@ class SummaryDocument(Schema):
     kappa = fields.Float(allow_none=True, metadata={"description": "Cohen's kappa of flagged or not."})
     reviewed = fields.Integer()
     readers = fields.Nested(
-        ReviewedDocument, metadata={"description": "What reviews say without the bias of what was chosen to be read."}
+        ReviewedDocument,
+        allow_none=True,
+        metadata={
+            "description": "What reviews say without the bias of what was chosen to be read. This, sensitivity and "
+            f"specificity are null from 1 to {TOLD_FROM - 1} reviewed scans, but for administrators: so few would tell "
+            "single verdicts to who has still to read."
+        },
     )
     sensitivity = fields.Nested(
         PairedRates,
+        allow_none=True,
         metadata={
             "description": "Plain counts over reviewed scans with a fracture. Biased: readers look mainly at what the "
             "checkpoint in use flags, which favours it. Use `readers`."
@@ -177,6 +184,7 @@ class SummaryDocument(Schema):
     )
     specificity = fields.Nested(
         PairedRates,
+        allow_none=True,
         metadata={"description": "Plain counts over reviewed scans without a fracture. Biased against the one in use."},
     )
     sentences = fields.List(fields.String(), metadata={"description": "The same for people."})
@@ -244,6 +252,8 @@ def _asked(session: Session, query: dict[str, Any]) -> Comparison:
 
 
 def _document(found: Summary) -> dict[str, Any]:
+    all_reviews = current.identity().is_told_every_review
+    told = may_be_told(found, all_reviews)
     return {
         "before": found.comparison.before,
         "after": found.comparison.after,
@@ -257,10 +267,10 @@ def _document(found: Summary) -> dict[str, Any]:
         "agreement": found.agreement,
         "kappa": found.kappa,
         "reviewed": found.reviewed,
-        "readers": found.readers,
-        "sensitivity": _paired(found.sensitivity),
-        "specificity": _paired(found.specificity),
-        "sentences": sentences(found),
+        "readers": found.readers if told else None,
+        "sensitivity": _paired(found.sensitivity) if told else None,
+        "specificity": _paired(found.specificity) if told else None,
+        "sentences": sentences(found, all_reviews),
     }
 
 

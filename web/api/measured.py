@@ -61,7 +61,10 @@ class MeasuredDocument(Schema):
     undecided = fields.Integer()
     agreement = fields.List(
         fields.Nested(AgreementDocument),
-        metadata={"description": "By each reader's first verdict, given before the other's was shown."},
+        metadata={
+            "description": "By each reader's first verdict, given before the other's was shown. Where it "
+            "was withdrawn, and not at once, the reader is left out for this scan."
+        },
     )
     agreed = fields.Nested(RateDocument)
     assumed_rates = fields.Integer(

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from sqlalchemy.orm import Session
 
 from screening import checkpoints
-from screening.activation import put_to_use
+from screening.activation import left_behind, put_to_use
 from screening.comparison.pairs import KINDS, MOVED, Scope, open_comparison
 from screening.comparison.ranking import comparison_page
 from screening.comparison.summary import summarise
@@ -18,7 +18,6 @@ from screening.runs.lifecycle import get_run, runs_to_offer
 from web import current
 from web.access import needs_role
 from web.comparing import remembered
-from web.left_behind import latest_left_behind
 
 blueprint = Blueprint("compare-pages", __name__, url_prefix="/compare")
 
@@ -46,7 +45,10 @@ def compare() -> str:
         rate = current.system().settings.review_sample_rate
         summary = summarise(session, comparison, remembered().count, rate) if cursor is None else None
         left = {
-            row.id: latest_left_behind(session, row) for row in rows if row.id in (before, after) and not row.active
+            # As of this moment, as the activation itself counts: the page offers the box that it asks for.
+            row.id: left_behind(session, row.id)
+            for row in rows
+            if row.id in (before, after) and not row.active
         }
         runs = runs_to_offer(session, RUNS_OFFERED, get_run(session, scope.run) if scope.run is not None else None)
     return render_template(
@@ -54,7 +56,7 @@ def compare() -> str:
         rows=rows,
         comparison=comparison,
         summary=summary,
-        sentences=sentences(summary) if summary else [],
+        sentences=sentences(summary, current.identity().is_told_every_review) if summary else [],
         page=page,
         kind=kind,
         kinds=KIND_WORDS,

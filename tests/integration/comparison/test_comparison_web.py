@@ -97,19 +97,31 @@ def test_what_readers_decided_is_told_to_those_who_decided_too(
         assert words in page
 
 
-def test_the_numbers_over_all_reviewed_scans_are_told_to_everybody(portal: Portal, compared: tuple[str, str]) -> None:
+def test_numbers_of_few_reviewed_scans_are_told_to_administrators_alone(
+    portal: Portal, compared: tuple[str, str]
+) -> None:
+    """Of one or a few scans they are what was decided about them."""
     for number, verdict in DECIDED.items():
         add_review(portal.system.database, number, verdict)
     asked = f"before={compared[0]}&after={compared[1]}"
-    summary = portal.api("reader").get(f"/api/v1/comparisons/summary?{asked}").get_json()
+    kept_back = portal.api("reader").get(f"/api/v1/comparisons/summary?{asked}").get_json()
+    assert [kept_back[name] for name in ("reviewed", "readers", "sensitivity", "specificity")] == [2, None, None, None]
+    assert kept_back["sentences"][2].startswith("Readers have decided about 2 of these scans, too few to tell")
+    assert "too few to tell" in sign_in(portal, "reader")[0].get(f"/compare?{asked}").text
+    summary = portal.api("administrator").get(f"/api/v1/comparisons/summary?{asked}").get_json()
     assert summary["reviewed"] == 2
     assert (summary["sensitivity"]["before"]["hits"], summary["sensitivity"]["after"]["hits"]) == (1, 0)
     assert summary["sensitivity"]["p_value"] is None
     told = summary["readers"]
     assert (told["decided"], told["only_before"]["scans"], told["only_before"]["decided"]) == (2, 10, 1)
     assert (told["only_before"]["share"], told["only_after"]["share"]) == (1.0, 0.0)
-    page = sign_in(portal, "reader")[0].get(f"/compare?{asked}").text
+    page = sign_in(portal, "administrator")[0].get(f"/compare?{asked}").text
     assert "Readers look mainly at what the checkpoint in use flags" in page
+    for number in range(2, 10):
+        add_review(portal.system.database, number, "fracture")
+    summary = portal.api("reader").get(f"/api/v1/comparisons/summary?{asked}").get_json()
+    assert (summary["readers"]["decided"], summary["sensitivity"]["after"]["scans"]) == (10, 9)
+    assert "Readers look mainly" in sign_in(portal, "reader")[0].get(f"/compare?{asked}").text
 
 
 @pytest.mark.parametrize(

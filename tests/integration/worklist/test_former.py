@@ -16,7 +16,7 @@ from screening.errors import Conflict
 from screening.reviews.verdicts import record
 from screening.runs.admission import StoredFile, admit_scan
 from screening.runs.lifecycle import open_run
-from screening.worklist import Filters, neighbours, whole_worklist, worklist_page
+from screening.worklist import Filters, neighbours, standing, whole_worklist, worklist_page
 from screening.worklist.counts import count_to_read
 from tests.integration.comparison.pairs import add_predictions, two_checkpoints
 from tests.integration.ledger.steps import NOW, add_checkpoint, scan_hash, scan_id
@@ -139,6 +139,13 @@ def test_of_several_former_checkpoints_the_last_that_screened_a_scan_decides_and
     assert len(queue(partly)) == 80
     found = left(partly, "three")
     assert (found.scans, found.flagged_unread) == (110, 80)
+    # The viewer shows, and a verdict is kept with, what was listed: not the later word of `tried`.
+    with partly.read() as session:
+        listed = {item.scan: (item.checkpoint, item.probability) for item in whole_worklist(session, QUEUE)}
+        for scan, said in listed.items():
+            shown = standing(session, QUEUE, scan).shown
+            assert shown is not None
+            assert (shown.checkpoint, shown.probability) == said
 
 
 def test_what_must_be_looked_at_is_listed_once(partly: Database) -> None:

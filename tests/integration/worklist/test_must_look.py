@@ -91,6 +91,21 @@ def test_the_latest_of_several_reasons_is_told(rejected: Database) -> None:
     assert (item.run, item.reason) == (second, "Set aside after five tries.")
 
 
+@pytest.mark.parametrize("view", [Filters(run=1), Filters(run=1, to_read=True), Filters(run=1, band="must_look")])
+def test_the_way_through_a_run_passes_over_nothing_between_two_names_of_a_scan(
+    rejected: Database, view: Filters
+) -> None:
+    with rejected.write() as session:
+        session.execute(update(Run).values(state="open", submitted_at=None))
+        admit_scan(session, NOW, session.get_one(Run, 1), StoredFile("7 again.png", scan_hash(7), 1, "image/png"))
+        session.execute(update(Job).values(state="rejected", problem="Cut off at 41%."))
+        add_rejected(session, 1, 9)
+    with rejected.read() as session:
+        assert [item.scan for item in whole_worklist(session, view)] == [SCAN, OTHER, SCAN, scan_id(9)]
+        assert neighbours(session, view, SCAN, NOW).following == (OTHER, scan_id(9))
+        assert neighbours(session, view, OTHER, NOW).following == (SCAN, scan_id(9))
+
+
 @pytest.mark.parametrize("state", ["queued", "screened", "rejected", "failed", "cancelled"])
 @pytest.mark.parametrize("sent_again", [False, True])
 def test_a_candidate_neither_hides_a_scan_nor_speaks_for_it(rejected: Database, state: str, sent_again: bool) -> None:

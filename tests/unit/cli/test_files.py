@@ -53,8 +53,13 @@ def test_a_link_that_leads_in_a_circle_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "again").symlink_to(tmp_path)
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
-    names = [file.path.name for file in find_files([tmp_path]).files]
-    assert names == ["a.jpg", "gone.jpg"]
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "again").symlink_to(tmp_path)
+    found = find_files([tmp_path])
+    assert [file.path.name for file in found.files] == ["a.jpg", "gone.jpg"]
+    [problem] = found.problems
+    assert str(tmp_path / "again") in problem
+    assert "not followed" in problem
 
 
 def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:

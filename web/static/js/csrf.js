@@ -1,6 +1,10 @@
 // The token that the server wants with every change: from the page, and anew where a later sign-in has made another.
+// It is not taken from a page of somebody else: who signed in since must not act by what this page shows.
+
+const SOMEBODY_ELSE = "Somebody else is signed in now. Nothing was changed. Reload the page to go on as them.";
 
 const inPage = (root) => root.querySelector('meta[name="csrf-token"]').content;
+const personIn = (root) => root.querySelector('meta[name="person"]').content;
 
 let token = inPage(document);
 let asked = null;
@@ -22,5 +26,13 @@ export async function withToken(call) {
 
 async function renew() {
   const answer = await fetch("/account", { headers: { Accept: "text/html" } }).catch(() => null);
-  if (answer?.ok) token = inPage(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  if (!answer?.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  checkPerson(page);
+  token = inPage(page);
+}
+
+// Throws where a page that was fetched is not of the person whose page this is.
+export function checkPerson(page) {
+  if (personIn(page) !== personIn(document)) throw new Error(SOMEBODY_ELSE);
 }

@@ -7,12 +7,19 @@ export function makeHasher() {
   const worker = new Worker(new URL("hash-worker.js", import.meta.url), { type: "module" });
   const waiting = new Map();
   let nextId = 0;
+  let broken = false;
+  // It did not start, as in a browser without module workers: files are sent without asking.
+  worker.onerror = () => {
+    broken = true;
+    for (const end of waiting.values()) end(null);
+    waiting.clear();
+  };
   worker.onmessage = ({ data }) => {
     waiting.get(data.id)(data.sha256);
     waiting.delete(data.id);
   };
   return (file, size) => {
-    if (size > LARGEST) return Promise.resolve(null);
+    if (broken || size > LARGEST) return Promise.resolve(null);
     return new Promise((resolve) => {
       const id = nextId++;
       waiting.set(id, resolve);

@@ -1,6 +1,6 @@
 // The viewer's calls. Every refusal becomes an Error with the server's own sentence.
 
-import { csrfToken, withToken } from "../csrf.js";
+import { checkPerson, csrfToken, withToken } from "../csrf.js";
 
 const GONE = "The server does not answer. Check the connection and try again.";
 const SIGNED_OUT = "You are signed out. Nothing was recorded. Sign in in another tab, then go on here.";
@@ -31,5 +31,7 @@ export const withdraw = (scan, review) => call("DELETE", `${scanPath(scan)}/revi
 export async function page(href) {
   const answer = await fetch(href, { headers: { Accept: "text/html", "X-Ahead": "1" } }).catch(() => null);
   if (!answer?.ok) throw new Error("The server does not give this page. Check the connection and try again.");
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fetched = new DOMParser().parseFromString(await answer.text(), "text/html");
+  checkPerson(fetched);
+  return fetched;
 }
