@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from screening.database.engine import Database
 from screening.database.tables import (
@@ -167,3 +167,15 @@ def test_a_missing_rendition_is_made_again_but_not_for_ever(ledger: Database) ->
         with ledger.write() as session:
             remake_rendition(session, batch.lease, NOW, batch.scan_ids[0], "spec", MAX_ATTEMPTS)
     assert states(ledger, run) == {"failed": 1}
+
+
+def test_a_run_that_was_closed_while_its_jobs_began_anew_goes_on(ledger: Database) -> None:
+    run = add_run(ledger, 2)
+    with ledger.write() as session:
+        session.execute(update(Run).values(state="complete", finished_at=NOW))
+    with ledger.write() as session:
+        sweep(session, NOW + timedelta(minutes=1), MAX_ATTEMPTS)
+    with ledger.read() as session:
+        reopened = session.get_one(Run, run)
+        assert (reopened.state, reopened.finished_at) == ("running", None)
+        assert [job.state for job in session.scalars(select(Job))] == ["preparing"] * 2

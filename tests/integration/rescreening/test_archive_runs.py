@@ -1,5 +1,6 @@
 """The runs of visits: one goes on where a visit was cut short, for the active checkpoint, and none stays open."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from screening.archives.visiting import visit
 from screening.clock import utc_now
 from screening.database.schedule_tables import Archive
 from screening.database.tables import Job, Run, Scan
+from screening.errors import Conflict
 from screening.ledger.lease import Lease
+from screening.runs.lifecycle import cancel_run, submit_run
 from tests.installation import Installation, phantom_png
 from tests.integration.ledger.steps import add_checkpoint
 from tests.integration.rescreening.visits import add, put, visit_now
@@ -120,6 +123,32 @@ def test_an_archive_that_is_removed_while_it_is_visited_leaves_no_run_open(made:
     assert not visit(made.system, claimed, lease, removed_before_the_second, chunk=3).whole
     assert [state for _, state in run_states(made)] == ["running"]
     assert sum(jobs_by_checkpoint(made).values()) == 3
+
+
+@pytest.mark.parametrize("end", [submit_run, cancel_run])
+def test_a_run_that_a_person_ends_during_a_visit_takes_nothing_more(
+    made: Installation, archive: int, end: Callable[..., Run]
+) -> None:
+    """Submitted, another run takes the rest; cancelled, the visit ends and says so, and the next one goes on."""
+    claimed, lease = claim(made)
+    batches = iter(("first", "second"))
+
+    def ended_before_the_second() -> bool:
+        if next(batches) == "second":
+            with made.system.database.write() as session:
+                end(session, utc_now(), 1, "anna")
+        return False
+
+    if end is submit_run:
+        assert visit(made.system, claimed, lease, ended_before_the_second, chunk=3).whole
+    else:
+        with pytest.raises(Conflict, match=r"Run 1 was cancelled, and the visit ended with it"):
+            visit(made.system, claimed, lease, ended_before_the_second, chunk=3)
+        end_lease(made)
+        visit_now(made, archive)
+    states = [state for _, state in run_states(made)]
+    assert states == ["cancelled" if end is cancel_run else "running", "running"]
+    assert sum(jobs_by_checkpoint(made).values()) == 5
 
 
 def test_a_visit_whose_archive_was_removed_opens_no_run(made: Installation, archive: int) -> None:

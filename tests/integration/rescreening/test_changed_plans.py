@@ -37,6 +37,8 @@ def test_a_changed_selection_leaves_alone_what_a_person_paused(night: Night) -> 
     with night.database.write() as session:
         pause_run(session, night.now, night.run(), "anna")
         plan = Plan("nightly", "0 22 * * *", "UTC", "06:00", most_scans=5)
+        renamed = change_schedule(session, night.now, schedule, replace(plan, name="new", most_scans=None), "anna")
+        assert what_holds(session, renamed).endswith("until a person resumes it; the next firing leaves it alone.")
         holds = what_holds(session, change_schedule(session, night.now, schedule, plan, "anna"))
     assert holds.endswith("stays paused until a person resumes it; the next firing opens another.")
     night.at(1, 6)

@@ -1,15 +1,19 @@
 """What a night leaves out is counted and told, and a night without work says why."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import select, update
 
 from screening.database.tables import Job, Rendition, Run, Scan
+from screening.erasure.erasing import erase_scan
 from screening.errors import Refused
 from screening.ledger.claiming import claim_batch
 from screening.ledger.lease import Lease
 from screening.ledger.recording import fail_scan
 from screening.ledger.reviving import give_up_unneeded
 from screening.runs.lifecycle import cancel_run
+from screening.storage.folder import FolderStorage
 from tests.integration.ledger.steps import scan_id
 from tests.integration.rescreening.conftest import MONDAY, Night
 
@@ -87,6 +91,16 @@ def test_scans_whose_originals_were_removed_before_they_were_prepared_are_none_t
     remark = remarks(night)[1] or ""
     assert "Left out are 2 because their originals are gone" in remark
     assert "rejected" not in remark
+
+
+def test_an_erased_scan_is_none_that_a_night_could_not_screen(night: Night, tmp_path: Path) -> None:
+    night.add()
+    night.at(0, 22)
+    night.screen()
+    erase_scan(night.database, FolderStorage(tmp_path), night.now, scan_id(3), "by order", "anna", str)
+    night.at(1, 6)
+    night.at(1, 22)
+    assert remarks(night) == ("nothing_to_do", None, None)
 
 
 def test_a_selection_that_matches_nothing_is_not_called_done(night: Night) -> None:

@@ -12,10 +12,11 @@ from screening.ledger.due import waiting_renditions, waiting_up_to
 from screening.ledger.lease import Lease
 from screening.ledger.preparing import claim_renditions, record_ready, record_rejected
 from screening.ledger.recording import fail_scan
+from screening.ledger.reviving import give_up_unneeded
 from screening.rescreening.opening import Opened, open_over_archive
 from screening.rescreening.selection import Selection
 from screening.runs.lifecycle import cancel_run, pause_run, resume_run
-from tests.integration.ledger.steps import add_run, prepare_all, ready, states
+from tests.integration.ledger.steps import add_run, prepare_all, ready, scan_id, states
 from tests.integration.rescreening.conftest import MONDAY, Night
 
 
@@ -133,6 +134,34 @@ def test_another_rendition_spec_has_renditions_made_first_and_the_run_says_so(ni
     assert night.screen() == 9
     assert states(night.database, run.run_id) == {"screened": 9, "rejected": 1}, "one original is gone, no more"
     assert opened(night, "other") is None
+
+
+def test_scans_whose_originals_expired_come_in_again_once_they_are_back(night: Night) -> None:
+    """Their renditions for this checkpoint were waited for by a night that was cancelled."""
+    first = opened(night, "other")
+    assert first is not None
+    with night.database.write() as session:
+        cancel_run(session, night.now, first.run_id, "anna")
+        session.execute(update(Scan).values(original_removed_at=night.now))
+        give_up_unneeded(session, night.now, [scan_id(number) for number in range(10)])
+    assert opened(night, "other") is None
+    add_run(night.database, 10)  # Sent again, under the checkpoint that is active.
+    again = opened(night, "other")
+    assert again is not None
+    assert (again.jobs, again.renditions) == (10, 10)
+    with night.database.write() as session:
+        claimed = claim_renditions(session, Lease.new(night.now, 30), night.now, 100)
+    assert {claim.scan_id for claim in claimed if claim.spec == "other-spec"} == {scan_id(n) for n in range(10)}
+
+
+def test_a_scan_that_is_erased_while_the_run_is_opened_is_not_in_it(night: Night) -> None:
+    """Its rows are still seen by the statement that reads the archive, and gone when its job is claimed."""
+    with night.database.write() as session:
+        session.execute(update(Scan).where(Scan.id == scan_id(3)).values(erased_at=night.now))
+    run = opened(night)
+    assert run is not None
+    assert run.jobs == 9
+    assert states(night.database, run.run_id) == {"queued": 9}
 
 
 def test_a_scan_whose_original_was_gone_comes_in_again_once_it_is_back(night: Night) -> None:

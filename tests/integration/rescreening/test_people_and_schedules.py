@@ -20,6 +20,7 @@ from screening.rescreening.schedules import (
     resume_schedule,
     run_now,
 )
+from screening.rescreening.tallies import count_what_ended
 from screening.runs.lifecycle import cancel_run, pause_run, resume_run
 from tests.integration.rescreening.conftest import MONDAY, Night
 
@@ -122,7 +123,12 @@ def test_run_now_works_till_the_window_ends_and_once_at_a_time(night: Night) -> 
     assert night.runs() == [("two", "running", 10)]
     night.at(0, 22)
     assert night.notes() == ["followed", None], "the night takes over"
+    night.now += timedelta(seconds=30)
+    night.screen(batches=1, size=4)
     night.at(1, 6)
+    with night.database.write() as session:
+        count_what_ended(session, night.now + timedelta(minutes=5))
+    assert [firing.screened for firing in night.firings()] == [0, 4], "each job counts for one firing"
     assert night.runs() == [("two", "paused", 10)]
 
 

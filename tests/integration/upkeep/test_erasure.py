@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from screening.archives.references import reference_key
 from screening.database.base import Base
 from screening.database.engine import Database
+from screening.database.schedule_tables import ArchiveFile
 from screening.database.tables import AuditEvent, Container, Job, Prediction, Receipt, Scan
 from screening.erasure.erasing import Erased, erase_run, erase_scan
 from screening.errors import Conflict, Refused
@@ -236,6 +237,30 @@ def test_visits_of_an_archive_pass_over_it(made: Installation, tmp_path: Path, i
     visit_now(made, ward)
     assert NAME not in everything_said(system.database)
     assert objects_of(system, scan) == set()
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_another_file_at_the_place_of_an_erased_one_is_read_once_and_can_be_erased_too(
+    made: Installation, tmp_path: Path, in_place: bool
+) -> None:
+    """A corrected export under the same name."""
+    folder, system = tmp_path / "ward", made.system
+    put(folder / "1.png", phantom_png(1))
+    ward = add(made, f"file://{folder}", in_place)
+    for seed in (2, 3):
+        visit_now(made, ward)
+        with system.database.read() as session:
+            [scan] = session.scalars(select(Scan.id).where(Scan.erased_at.is_(None))).all()
+        assert erase(system, scan).archive_files == 1
+        put(folder / "1.png", phantom_png(seed))
+    assert visit_now(made, ward).admitted == 1
+    assert [visit_now(made, ward).admitted for _ in range(2)] == [0, 0], "it is known"
+    put(folder / "1.png", phantom_png(1))
+    for _ in range(2):
+        visit_now(made, ward)
+    with system.database.read() as session:
+        [path] = session.scalars(select(ArchiveFile.path)).all()
+    assert path.startswith("erased:")
 
 
 def test_the_commands(made: Installation) -> None:
