@@ -1,4 +1,7 @@
-"""Engine and transactions for SQLite (WAL) and PostgreSQL, alike for every caller."""
+"""Engine and transactions for SQLite (WAL) and PostgreSQL, alike for every caller.
+
+Both engines hide parameters: errors of statements end in logs, and file names, comments and password hashes must not.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,7 +75,7 @@ class Database:
 def _server_engine(url: URL) -> Engine:
     """PostgreSQL. What the address itself says of these times holds."""
     given = {name: value for name, value in SERVER_IS_DEAD.items() if name not in url.query}
-    engine = create_engine(url, pool_pre_ping=True, connect_args=given)
+    engine = create_engine(url, pool_pre_ping=True, connect_args=given, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -84,7 +87,7 @@ def _server_engine(url: URL) -> Engine:
 
 
 def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
