@@ -39,15 +39,17 @@ class Up:
         self.output = folder.with_suffix(".out")
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> str:
-        """Start and wait until it is ready: what it printed."""
+    def start(self, errors: int | None = None) -> str:
+        """Start and wait until it is ready: what it printed. `errors`: a descriptor that takes its messages instead."""
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [SCREENING, "up", "--port", str(self.port), "--data", str(self.folder)],
                 env={**os.environ, **self.environment},
                 stdout=output,
-                stderr=output,
+                stderr=output if errors is None else errors,
                 start_new_session=True,
+                # What a script starts in the background, such as these tests, ignores Ctrl-C, and so would this.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  it takes no lock
             )
         process = self.process
         wait_until(

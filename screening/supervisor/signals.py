@@ -10,7 +10,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """While entered: SIGINT, SIGTERM and SIGHUP set `stop_wanted`; these and SIGCHLD end a `wait`."""
+    """While entered: SIGINT, SIGTERM and SIGHUP set `stop_wanted`; these and SIGCHLD end a `wait`.
+
+    A signal to stop that was ignored when the program was started stays so: `nohup` asks for that.
+    """
 
     def __init__(self) -> None:
         self.stop_wanted = False
@@ -21,7 +24,8 @@ class Signals:
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self._former_descriptor = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in (*STOP_SIGNALS, signal.SIGCHLD):
+        heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        for number in (*heeded, signal.SIGCHLD):
             self._former[number] = signal.signal(number, self._note)
         return self
 

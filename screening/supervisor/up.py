@@ -153,4 +153,6 @@ def _tell_of_trouble(keeper: Keeper) -> None:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    """Tell whoever watches. A terminal that was closed takes no text, and what runs must be stopped all the same."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)

@@ -1,5 +1,6 @@
 """`screening up` for real: everything under one command, killed, stopped, and started again."""
 
+import os
 import re
 import shutil
 import signal
@@ -109,6 +110,15 @@ def test_work_goes_on_after_ctrl_c_and_after_the_supervisor_was_killed(up: Up, t
         receipts = api.get(f"/api/v1/runs/{run}/files").json()["items"]
     assert len({receipt["scan"] for receipt in receipts}) == 120
     assert up.stop() == 0
+    assert up.supervised() == {}
+
+
+def test_a_closed_terminal_stops_everything(up: Up) -> None:
+    terminal, its_end = os.openpty()
+    up.start(errors=its_end)
+    os.close(its_end)
+    os.close(terminal)
+    assert up.stop(signal.SIGHUP) == 0
     assert up.supervised() == {}
 
 
