@@ -1,9 +1,6 @@
 # Everything that people and the build run, by the same names. `make help` lists it.
 
 PYTHON ?= python3
-PORT ?= 8000
-HOST ?= 127.0.0.1
-DATA ?= data
 MINUTES ?= 30
 COUNT ?= 10000
 PYTEST ?=
@@ -17,6 +14,8 @@ TEST := .venv/.test-installed
 UV = env UV_SYSTEM_CERTS=1 $$($(PIP) config get global.index-url 2>/dev/null | sed 's/^/UV_DEFAULT_INDEX=/') \
 	$${UV_DEFAULT_INDEX:+"UV_DEFAULT_INDEX=$$UV_DEFAULT_INDEX"} $(BIN)/uv
 install = { $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python $(1) || $(PIP) install --quiet $(1); }
+# Only what stands on make's command line: settings have names of their own, and shells export a HOST or PORT at times.
+option = $(if $(filter command,$(firstword $(origin $(1)))),$(2) "$($(1))")
 compile = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url
 
@@ -26,7 +25,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 run: $(SERVE) ## Start everything on this machine [PORT=8000] [DATA=data] [HOST=127.0.0.1]
-	@exec $(BIN)/screening up --port "$(PORT)" --host "$(HOST)" --data "$(DATA)"
+	@exec $(BIN)/screening up $(call option,PORT,--port) $(call option,HOST,--host) $(call option,DATA,--data)
 
 install: $(SERVE) ## Install what serving needs into .venv
 
