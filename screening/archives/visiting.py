@@ -12,7 +12,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from screening.archives.filling import actor_of, run_to_fill, submit_runs_of
-from screening.archives.looking import look_at_found
+from screening.archives.looking import look_at_found, too_large_unread
 from screening.archives.passed_over import PassedOver
 from screening.archives.references import ArchiveAway
 from screening.archives.seen import held_files, not_seen, remember
@@ -59,11 +59,9 @@ def visit(
     with closing(walk(archive.url, passed_over.not_read.add)) as files:
         for several in _batches(files, chunk):
             found += len(several)
-            for fresh in _batches(not_seen(system, archive, several, passed_over), ADMITTED_AT_ONCE):
+            for fresh in _to_admit(system, archive, not_seen(system, archive, several, passed_over)):
                 if should_stop():
                     return so_far(whole=False)
-                if not archive.in_place:
-                    system.capacity.check_space(sum(file.size for file in fresh))
                 run_id = run_to_fill(system, archive, lease, run_id)
                 if run_id is None:
                     return so_far(whole=False)
@@ -88,6 +86,25 @@ def visit(
 def _batches(files: Iterator[FoundFile], size: int) -> Iterator[list[FoundFile]]:
     while several := list(islice(files, size)):
         yield several
+
+
+def _to_admit(system: System, archive: Archive, files: Iterator[FoundFile]) -> Iterator[list[FoundFile]]:
+    """Some files at once, but one by one where there may be no room for them all. Raises Full where there is none.
+
+    Some of these may be no pictures and take no room, which their first bytes tell; what has room is admitted before
+    one that has none ends the visit.
+    """
+    for several in _batches(files, ADMITTED_AT_ONCE):
+        if archive.in_place:
+            yield several
+            continue
+        system.capacity.check_space(0)
+        room = system.capacity.space().room
+        may_be_kept = sum(file.size for file in several if not too_large_unread(system.settings, file))
+        if room is None or may_be_kept <= room:
+            yield several
+        else:
+            yield from ([file] for file in several)
 
 
 def _admit(system: System, archive: Archive, run_id: int, files: Sequence[FoundFile]) -> list[Receipted]:
