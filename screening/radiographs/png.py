@@ -16,7 +16,7 @@ from screening.radiographs.rendition import Grey
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PICTURE_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-_COLOUR, _GREY_AND_ALPHA, _COLOUR_AND_ALPHA = 2, 4, 6
+_COLOUR, _PALETTE, _GREY_AND_ALPHA, _COLOUR_AND_ALPHA = 2, 3, 4, 6
 _MOST_EXIF_BYTES = 1 << 16
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Start and step of the seven interlace passes, as (column, row, column step, row step); PNG specification, 8.2.
@@ -58,6 +58,10 @@ def decode_png(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
         if "truncated" in str(error):
             raise cut_off(_percent_there(packed, header)) from None
         raise damaged("PNG file") from None
+    # Where the compressed data end properly, but too early, Pillow leaves zeros in what is missing.
+    may_be_short = header.interlaced or header.colour == _PALETTE or not grey[-1].any()
+    if may_be_short and _bytes_there(packed, header) < header.unpacked_bytes:
+        raise cut_off(_percent_there(packed, header))
     orientation = orientation_in(lambda: _exif(exif))
     rows, columns = grey.shape[::-1] if lies_on_its_side(orientation) else grey.shape
     facts = Facts(media_type="image/png", rows=rows, columns=columns, bits=header.bits)
@@ -124,13 +128,18 @@ def _picture_only(data: bytes) -> tuple[bytes, list[bytes], bytes, bool]:
 
 
 def _percent_there(packed: list[bytes], header: _Header) -> int:
+    return min(99, 100 * _bytes_there(packed, header) // header.unpacked_bytes)
+
+
+def _bytes_there(packed: list[bytes], header: _Header) -> int:
+    """How much of the picture data can be inflated. Counting ends where there is enough."""
     inflater, there = zlib.decompressobj(), 0
     try:
         for chunk in packed:
             rest = chunk
-            while rest and there <= header.unpacked_bytes:
+            while rest and there < header.unpacked_bytes:
                 there += len(inflater.decompress(rest, 1 << 20))
                 rest = inflater.unconsumed_tail
     except zlib.error:
         pass  # What was inflated up to the damage is what is there.
-    return min(99, 100 * there // header.unpacked_bytes)
+    return there

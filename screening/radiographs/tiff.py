@@ -17,6 +17,9 @@ _BAD_FILE = (OSError, SyntaxError, ValueError, KeyError, TypeError, EOFError, Ov
 _NEW_SUBFILE_TYPE = 254
 _REDUCED_COPY = 1
 _MOST_COPIES = 16
+_AS_UNPACKED = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
+"""libtiff, which unpacks what is compressed, gives numbers in this machine's order. Pillow knows that of the forms that
+are not named here; of these it would turn the bytes once more."""
 
 
 def decode_tiff(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
@@ -59,6 +62,10 @@ def decode_tiff(data: bytes, max_pixels: int, at_least: int) -> Radiograph:
 def _grey(image: TiffImageFile, data: bytes, bits: int) -> Grey:
     if bits > 8 and image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return deep_grey(lambda: TiffImageFile(BytesIO(data)))
+    for number, tile in enumerate(image.tile):
+        if tile.codec_name == "libtiff" and isinstance(tile.args, tuple):
+            form, *rest = tile.args
+            image.tile[number] = tile._replace(args=(_AS_UNPACKED.get(form, form), *rest))
     image.load()
     if image.mode == "I" and bits == 32 and image.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,)) == (1,):
         # Pillow holds 32 bits with a sign, so the upper half of those without one comes out below zero.
@@ -66,14 +73,28 @@ def _grey(image: TiffImageFile, data: bytes, bits: int) -> Grey:
     return grey_of(image)
 
 
+def _stored_bytes(tags: Any) -> int:
+    """How many bytes all strips or tiles of an uncompressed picture take; 0 where compression hides that."""
+    if tags.get(TiffImagePlugin.COMPRESSION, 1) != 1:
+        return 0
+    columns, rows = tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH]
+    bits = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1) * max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+    # Tiles at the right and lower rim are as large as the others.
+    across, down = tags.get(TiffImagePlugin.TILEWIDTH) or columns, tags.get(TiffImagePlugin.TILELENGTH) or rows
+    return int(-(-columns // across) * -(-rows // down) * down * ((across * bits + 7) // 8))
+
+
 def _share_there(tags: Any, size: int) -> float | None:
-    """The share of the picture's strips or tiles that lies inside the file; None where the file does not say."""
+    """The share of the picture's strips or tiles that lies inside the file; None where the file does not say.
+
+    Of an uncompressed picture, strips that the file does not even name are missing, too.
+    """
     starts = tags.get(TiffImagePlugin.STRIPOFFSETS, tags.get(TiffImagePlugin.TILEOFFSETS))
     lengths = tags.get(TiffImagePlugin.STRIPBYTECOUNTS, tags.get(TiffImagePlugin.TILEBYTECOUNTS))
     if not starts or not lengths or len(starts) != len(lengths) or not sum(lengths):
         return None
     inside = sum(max(0, min(start + length, size) - start) for start, length in zip(starts, lengths, strict=True))
-    return float(inside / sum(lengths))
+    return float(inside / max(sum(lengths), _stored_bytes(tags)))
 
 
 def _has_more_pages(image: TiffImageFile) -> bool:

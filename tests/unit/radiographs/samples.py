@@ -1,6 +1,7 @@
 """Good and bad files, made in memory: a bright bone on a dark ground in every format that is taken."""
 
 import io
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -57,14 +58,50 @@ def png(**options: Any) -> bytes:
     return encoded(bone(), "PNG", **options)
 
 
-def bare_png(columns: int, rows: int, packed: bytes = b"") -> bytes:
+def bare_png(columns: int, rows: int, packed: bytes = b"", *, interlaced: bool = False) -> bytes:
     """A PNG whose header promises a size and whose data are whatever is given."""
 
     def chunk(kind: bytes, value: bytes) -> bytes:
         return len(value).to_bytes(4) + kind + value + zlib.crc32(kind + value).to_bytes(4)
 
-    header = columns.to_bytes(4) + rows.to_bytes(4) + bytes((8, 0, 0, 0, 0))
+    header = columns.to_bytes(4) + rows.to_bytes(4) + bytes((8, 0, 0, 0, interlaced))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def bare_tiff(
+    picture: NDArray[Any], sample_format: int = 1, *, deflated: bool = False, strips: int = 1, kept: int | None = None
+) -> bytes:
+    """Forms that Pillow does not write, in the byte order of the picture. `kept`: how many strips there are.
+
+    The sample format is 1 for unsigned, 2 for signed, 3 for floating point.
+    """
+    order = ">" if picture.dtype.byteorder == ">" else "<"
+    rows, columns = picture.shape
+    pieces = [part.tobytes() for part in np.split(picture, strips)][:kept]
+    if deflated:
+        pieces = [zlib.compress(piece) for piece in pieces]
+    starts = [8 + sum(map(len, pieces[:number])) for number in range(len(pieces))]
+    entries = [
+        (256, [columns]),
+        (257, [rows]),
+        (258, [8 * picture.dtype.itemsize]),
+        (259, [8 if deflated else 1]),
+        (262, [1]),
+        (273, starts),
+        (277, [1]),
+        (278, [rows // strips]),
+        (279, [len(piece) for piece in pieces]),
+        (339, [sample_format]),
+    ]
+    body = b"".join(pieces)
+    directory = struct.pack(f"{order}H", len(entries))
+    for tag, values in entries:
+        packed = struct.pack(f"{order}{len(values)}I", *values)
+        if len(values) > 1:
+            packed, body = struct.pack(f"{order}I", 8 + len(body)), body + packed
+        directory += struct.pack(f"{order}HHI", tag, 4, len(values)) + packed
+    magic = b"II*\0" if order == "<" else b"MM\0*"
+    return magic + struct.pack(f"{order}I", 8 + len(body)) + body + directory + bytes(4)
 
 
 def dicom_dataset(picture: NDArray[Any] | None = None, **elements: Any) -> FileDataset:

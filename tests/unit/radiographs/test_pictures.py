@@ -1,7 +1,6 @@
 """JPEG, PNG and TIFF: every good form gives the same bone, every bad one its own reason."""
 
 import re
-import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from screening.radiographs.rendition import make_rendition
 from screening.radiographs.rendition_file import load_rendition
 from screening.radiographs.rendition_spec import RenditionSpec
 from tests.unit.radiographs import samples
-from tests.unit.radiographs.samples import bone, encoded, jpeg, png
+from tests.unit.radiographs.samples import bare_tiff, bone, encoded, jpeg, png
 
 LIMITS = DecodeLimits()
 SPEC = RenditionSpec(side=128)
@@ -86,41 +85,18 @@ def test_a_deep_tiff_that_stores_white_as_zero_is_inverted() -> None:
     assert rendition[64, 51] > 200 > 50 > rendition[64, 2]
 
 
-def deep_tiff(picture: np.ndarray[Any, Any], sample_format: int) -> bytes:
-    """Forms that Pillow does not write: the sample format is 1 for unsigned, 2 for signed, 3 for floating point."""
-    rows, columns = picture.shape
-    pixels, bits = picture.tobytes(), 8 * picture.dtype.itemsize
-    entries = [
-        (256, columns),
-        (257, rows),
-        (258, bits),
-        (259, 1),
-        (262, 1),
-        (273, 8),
-        (277, 1),
-        (278, rows),
-        (279, len(pixels)),
-        (339, sample_format),
-    ]
-    shorts = (258, 259, 262, 277, 339)
-    directory = struct.pack("<H", len(entries))
-    for tag, value in entries:
-        directory += struct.pack("<HHII", tag, 3 if tag in shorts else 4, 1, value)
-    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory + bytes(4)
-
-
 @pytest.mark.parametrize(
     ("picture", "sample_format"),
     [(DEEP.astype("<u4") << 16, 1), (DEEP.astype("<i4") - 30000, 2), (DEEP.astype("<f4"), 3)],
     ids=("unsigned", "signed", "float"),
 )
 def test_tiffs_of_32_bits_keep_their_order(picture: np.ndarray[Any, Any], sample_format: int) -> None:
-    grey = decode(deep_tiff(picture, sample_format), LIMITS).grey
+    grey = decode(bare_tiff(picture, sample_format), LIMITS).grey
     assert np.array_equal(grey, picture.astype(np.float32))
 
 
 def test_a_tiff_of_64_bits_is_said_to_be_unsupported() -> None:
-    problem = refusal(deep_tiff(DEEP.astype("<f8"), 3))
+    problem = refusal(bare_tiff(DEEP.astype("<f8"), 3))
     assert problem.code == "unsupported"
     assert "8 to 16 bits" in problem.sentence
 
