@@ -112,6 +112,9 @@ def _picture_only(data: bytes) -> tuple[bytes, list[bytes], bytes, bool]:
         length, kind = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
         if kind == b"acTL":
             raise Unscreenable("multi_frame", "This PNG file is an animation. Send each picture as a file of its own.")
+        if kind == b"IHDR" and position > len(_SIGNATURE):
+            # Its size would go for the decoder, and nobody has looked at it.
+            raise damaged("PNG file")
         after = position + 12 + length
         if kind == b"IDAT":
             packed.append(data[position + 8 : after - 4])

@@ -197,6 +197,12 @@ def test_extras_of_a_png_never_reach_the_decoder() -> None:
     assert plain == stuffed
 
 
+def test_a_second_header_of_a_png_changes_no_size() -> None:
+    small, large = png(), samples.bare_png(30_000, 30_000)
+    problem = refusal(small[:33] + large[8:33] + small[33:])
+    assert (problem.code, "PNG file" in problem.sentence) == ("damaged", True)
+
+
 def test_a_file_over_the_size_limit_is_refused() -> None:
     assert refusal(jpeg(), DecodeLimits(max_file_bytes=100)).code == "too_large"
 
