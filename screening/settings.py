@@ -1,8 +1,10 @@
 """The only reader of the environment: every setting, its default, and the checks made before anything starts."""
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -100,6 +102,8 @@ class Settings(BaseSettings):
             raise ValueError("SCREENING_QUOTA_MB must not be smaller than SCREENING_MAX_FILE_MB, or 0 for no quota")
         if self.slice_s > self.lease_s:
             raise ValueError("SCREENING_SLICE_S must not be longer than SCREENING_LEASE_S")
+        if problem := _place_problem(self.database_url, self.storage_url, str(self.data_dir.resolve())):
+            raise ValueError(problem)
         if problem := secret_key_problem(self.secret_key.get_secret_value()):
             raise ValueError(f"SCREENING_SECRET_KEY {problem}")
         if not self.secret_key.get_secret_value() and not is_loopback(self.host):
@@ -115,7 +119,7 @@ class Settings(BaseSettings):
 
     @property
     def resolved_storage_url(self) -> str:
-        return self.storage_url or f"file://{self.data_dir.resolve()}/objects"
+        return self.storage_url or f"file://{quote(os.fsencode(self.data_dir.resolve()))}/objects"
 
 
 def secret_key_problem(key: str) -> str | None:
@@ -127,6 +131,29 @@ def secret_key_problem(key: str) -> str | None:
         "random characters. Everybody then signs in again, and views of a visit that come later do not find those "
         "that came before"
     )
+
+
+def _place_problem(database_url: str, storage_url: str, folder: str) -> str | None:
+    """Which address would lead to another place than it says, or to one that depends on where a process runs."""
+    scheme, _, place = database_url.partition("://")
+    if scheme.partition("+")[0] == "sqlite" and not place.startswith("//"):
+        return (
+            f"SCREENING_DATABASE_URL={database_url} does not name its file by the whole path, and each process would "
+            "look for it in its own folder; write it with four slashes, as in sqlite:////srv/screening/screening.db"
+        )
+    if not database_url and ("?" in folder or unquote(folder) != folder):
+        return (
+            f"SCREENING_DATA_DIR={folder} holds a ? or a % with digits behind it, which the address of its database "
+            "cannot; name another folder, or a database with SCREENING_DATABASE_URL"
+        )
+    storage = urlsplit(storage_url)
+    whole = storage.netloc in ("", "localhost") and storage.path.startswith("/")
+    if storage.scheme == "file" and (not whole or "?" in storage_url or "#" in storage_url):
+        return (
+            f"SCREENING_STORAGE_URL={storage_url} names no folder by its whole path; write it with three slashes, as "
+            "in file:///srv/screening/objects, and %23 for a # and %3F for a ? in it"
+        )
+    return None
 
 
 def is_loopback(host: str) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from screening import audit
 from screening.archives.filling import submit_runs_of
-from screening.archives.walking import address_of
+from screening.archives.walking import address_of, local_path
 from screening.database.base import LARGEST_ID
 from screening.database.schedule_tables import Archive
 from screening.errors import Conflict, NotFound, Refused
@@ -37,7 +37,7 @@ def archive_url(place: str, storage_url: str) -> str:
     if not folder.is_dir():
         raise Refused("bad_archive", f"{place} is no folder on this machine. Name a folder, or s3://bucket/prefix.")
     if own.scheme == "file":
-        storage = Path(unquote(own.path)).resolve()
+        storage = Path(local_path(own.path)).resolve()
         if storage.is_relative_to(folder) or folder.is_relative_to(storage):
             raise refusal
     return address_of(str(folder))

@@ -34,7 +34,7 @@ def walk(url: str, not_read: Callable[[str], None] = lambda _: None) -> Generato
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
-        yield from _walk_folder(_local_path(parts.path), not_read)
+        yield from _walk_folder(local_path(parts.path), not_read)
     else:
         yield from _walk_bucket(url)
 
@@ -43,7 +43,7 @@ def read_address(address: str) -> Generator[bytes, None, None]:
     """The bytes of a found file, piece by piece. Raises ObjectMissing where it is gone, else StorageError."""
     parts = urlsplit(address)
     if parts.scheme == "file":
-        path = _local_path(parts.path)
+        path = local_path(parts.path)
         try:
             with Path(path).open("rb") as stream:
                 while chunk := stream.read(CHUNK):
@@ -66,7 +66,8 @@ def address_of(path: str) -> str:
     return f"file://{quote(os.fsencode(path))}"
 
 
-def _local_path(quoted: str) -> str:
+def local_path(quoted: str) -> str:
+    """The path that a URL of a local file or folder has, whatever bytes it is of."""
     return os.fsdecode(unquote_to_bytes(quoted))
 
 

@@ -1,6 +1,7 @@
 """The choice between a local folder and S3, by URL."""
 
-from urllib.parse import parse_qs, urlsplit
+import os
+from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
 from screening.storage.objects import Storage, StorageError
 
@@ -8,13 +9,14 @@ from screening.storage.objects import Storage, StorageError
 def open_storage(url: str) -> Storage:
     """Open `file:///folder` or `s3://bucket/prefix?endpoint=http://host:port&region=eu-central-1`.
 
-    S3 credentials come from the usual AWS variables or files. Raises StorageError when the URL is not understood.
+    The path of a folder is quoted, as in every URL: `%23` for `#`. S3 credentials come from the usual AWS variables or
+    files. Raises StorageError when the URL is not understood.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
         from screening.storage.folder import FolderStorage
 
-        return FolderStorage(parts.path)
+        return FolderStorage(os.fsdecode(unquote_to_bytes(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
         from screening.storage.s3 import S3Storage
 

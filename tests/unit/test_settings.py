@@ -1,8 +1,14 @@
 """Settings are checked before anything starts, and every refusal says what to do."""
 
+from pathlib import Path
+
 import pytest
 
+from screening.archives.registry import archive_url
+from screening.database.engine import Database
+from screening.errors import Refused
 from screening.settings import Settings, SettingsError, is_loopback, load_settings
+from screening.storage import open_storage
 from screening.system import open_system
 
 
@@ -45,6 +51,35 @@ def test_a_public_address_needs_a_secret_of_its_own(monkeypatch: pytest.MonkeyPa
 def test_pairs_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "SCREENING_SLICE_S" in refused(monkeypatch, slice_s="50", lease_s="20")
     assert "SCREENING_QUOTA_MB" in refused(monkeypatch, slice_s="5", quota_mb="10", max_file_mb="20")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("storage_url", f"file:{rest}") for rest in ("//data/objects", "//objects", "objects", "///a?b", "///a#b")),
+        *(("database_url", url) for url in ("sqlite:///x.db", "sqlite://", "sqlite+pysqlite:///:memory:")),
+        ("data_dir", "/srv/x?1"),
+        ("data_dir", "/srv/x%41"),
+    ],
+)
+def test_an_address_that_leads_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert f"SCREENING_{name.upper()}={value} " in refused(monkeypatch, **{name: value})
+
+
+@pytest.mark.parametrize("folder", ["x#1", "100%", "of ward 7 ä"])
+def test_a_data_folder_of_any_name_holds_its_own_storage(folder: str, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / folder)
+    # As the processes of `screening up` are given it.
+    given = Settings(storage_url=settings.resolved_storage_url, database_url=settings.resolved_database_url)
+    open_storage(given.resolved_storage_url).put("originals/a", b"a")
+    database = Database(given.resolved_database_url)
+    database.ping()
+    database.dispose()
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
+    assert (tmp_path / folder / "objects" / "originals" / "a").is_file()
+    assert (tmp_path / folder / "screening.db").is_file()
+    with pytest.raises(Refused, match="own storage"):
+        archive_url(str(tmp_path / folder), given.resolved_storage_url)
 
 
 @pytest.mark.parametrize(
