@@ -11,24 +11,35 @@ from screening.database.schedule_tables import Archive
 from screening.database.states import Lane, RunState
 from screening.database.tables import Checkpoint, Run
 from screening.database.transactions import committed
+from screening.errors import Conflict
 from screening.ledger.lease import Lease
 from screening.runs.lifecycle import open_run, submit_run
 from screening.system import System
+
+_TAKING = (Run.state.in_((RunState.OPEN, RunState.PAUSED)), Run.submitted_at.is_(None))
+"""Of a run that takes more files."""
 
 
 def run_to_fill(system: System, archive: Archive, lease: Lease, run_id: int | None) -> int | None:
     """The run that the next files of a visit go to; `run_id` names the one of its files before.
 
     A run for a checkpoint that was replaced is submitted, and another one begun: what is new belongs into the worklist,
-    which shows the active checkpoint. None where the archive was removed or is visited by somebody else. Raises
-    Conflict where no checkpoint is active.
+    which shows the active checkpoint. Another one is begun, too, where a person has submitted it. None where the
+    archive was removed or is visited by somebody else. Raises Conflict where no checkpoint is active, or a person has
+    cancelled the run.
     """
     held = select(Archive.id).where(Archive.lease_token == lease.token)
     if run_id is not None:
         same = select(Run.id).join(Checkpoint, Checkpoint.id == Run.checkpoint_id)
         with system.database.read() as session:
-            if session.scalar(same.where(Run.id == run_id, Checkpoint.active, held.exists())) is not None:
+            if session.scalar(same.where(Run.id == run_id, *_TAKING, Checkpoint.active, held.exists())) is not None:
                 return run_id
+            if session.scalar(select(Run.state).where(Run.id == run_id)) == RunState.CANCELLED:
+                raise Conflict(
+                    "run_cancelled",
+                    f"Run {run_id} was cancelled, and the visit ended with it. The next visit finds what this one had "
+                    "not come to.",
+                )
 
     def begin(session: Session) -> int | None:
         # Locked, so that whoever removes the archive at this moment finds the run that is opened.
@@ -48,8 +59,7 @@ def run_to_fill(system: System, archive: Archive, lease: Lease, run_id: int | No
 
 def open_runs_of(session: Session, archive_id: int) -> Sequence[Run]:
     """Those that take more files, the oldest first: a visit that is under way has one, or one that was cut short."""
-    taking = (Run.state.in_((RunState.OPEN, RunState.PAUSED)), Run.submitted_at.is_(None))
-    return session.scalars(select(Run).where(*taking, Run.created_by == actor_of(archive_id)).order_by(Run.id)).all()
+    return session.scalars(select(Run).where(*_TAKING, Run.created_by == actor_of(archive_id)).order_by(Run.id)).all()
 
 
 def submit_runs_of(session: Session, now: datetime, archive_id: int, actor: str) -> None:

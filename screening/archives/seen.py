@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy import ColumnElement, and_, delete, exists, select
 from sqlalchemy.orm import Session
 
 from screening.archives.looking import is_still_too_large
@@ -66,20 +66,26 @@ def remember(
     receipts: Sequence[Receipted],
 ) -> None:
     """Not those that could not be read: the next visit tries them again. Of an erased one the path is not kept."""
-    remembered = [
-        {
-            "archive_id": archive.id,
-            "path": erased_path(file.path, system.pseudonym) if receipt.code == ERASED_CODE else file.path,
-            "size_bytes": file.size,
-            "modified": file.modified,
-            "sha256": arrival.sha256,
-            "seen_at": system.clock(),
-        }
-        for file, arrival, receipt in zip(files, arrivals, receipts, strict=True)
-        if arrival.refusal is None or arrival.refusal.code != "unreadable"
-    ]
+    remembered, other_spellings = [], []
+    for file, arrival, receipt in zip(files, arrivals, receipts, strict=True):
+        if arrival.refusal is not None and arrival.refusal.code == "unreadable":
+            continue
+        kept, other = file.path, erased_path(file.path, system.pseudonym)
+        if receipt.code == ERASED_CODE:
+            kept, other = other, kept
+        other_spellings.append(other)
+        remembered.append(
+            {
+                "archive_id": archive.id,
+                "path": kept,
+                "size_bytes": file.size,
+                "modified": file.modified,
+                "sha256": arrival.sha256,
+                "seen_at": system.clock(),
+            }
+        )
     if remembered:
-        committed(system.database, lambda session: _remember(session, remembered))
+        committed(system.database, lambda session: _remember(session, archive.id, remembered, other_spellings))
 
 
 def held_files(system: System, archive: Archive) -> bool:
@@ -105,7 +111,12 @@ def _was_gone_when_unpacked() -> ColumnElement[bool]:
     return and_(exists().where(same, gone), ~exists().where(same, ~gone))
 
 
-def _remember(session: Session, rows: list[dict[str, Any]]) -> None:
+def _remember(session: Session, archive_id: int, rows: list[dict[str, Any]], other_spellings: list[str]) -> None:
+    """other_spellings: under which another file may be known that was at one of these places before or after an
+    erasure. Of a place only what is there now is kept."""
+    session.execute(
+        delete(ArchiveFile).where(ArchiveFile.archive_id == archive_id, ArchiveFile.path.in_(other_spellings))
+    )
     statement = insert_into(session, ArchiveFile).values(rows)
     changing = {name: statement.excluded[name] for name in ("size_bytes", "modified", "sha256", "seen_at")}
     session.execute(statement.on_conflict_do_update(index_elements=["archive_id", "path"], set_=changing))

@@ -67,7 +67,11 @@ def erase_paths(session: Session, which: ColumnElement[bool], pseudonym: Pseudon
     files = session.scalars(select(ArchiveFile).where(which)).all()
     for file in files:
         if not file.path.startswith(_ERASED):
-            file.path = erased_path(file.path, pseudonym)
+            path = erased_path(file.path, pseudonym)
+            # Of another file that was erased at this place before.
+            former = (ArchiveFile.archive_id == file.archive_id, ArchiveFile.path == path)
+            session.execute(delete(ArchiveFile).where(*former), execution_options=_PLAIN)
+            file.path = path
     return len(files)
 
 

@@ -16,7 +16,9 @@ ORIGINAL_MISSING_CODE = "original_missing"
 ORIGINAL_MISSING_REASON = "The original is not in storage any more. Send the file again."
 ORIGINAL_EXPIRED_CODE = "original_expired"
 ORIGINAL_EXPIRED_REASON = "The original was removed after its time. Send the file again."
-TRIED_AGAIN_WHEN_SENT = (SET_ASIDE_CODE, ORIGINAL_MISSING_CODE, ORIGINAL_EXPIRED_CODE, *sorted(MAY_PASS_LATER))
+WITHOUT_ORIGINAL = (ORIGINAL_MISSING_CODE, ORIGINAL_EXPIRED_CODE)
+"""What a rendition was rejected for that could not be made for want of the original: once that is back, it can be."""
+TRIED_AGAIN_WHEN_SENT = (SET_ASIDE_CODE, *WITHOUT_ORIGINAL, *sorted(MAY_PASS_LATER))
 """What a rendition was rejected for, where the same bytes may do better another time. A person who sends them again
 asks for that; no night does by itself, as it would ask the same of the same files for ever."""
 ANEW: dict[str, Any] = {"attempts": 0, "finished_at": None, "problem_code": None, "problem": None}

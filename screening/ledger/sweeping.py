@@ -19,6 +19,7 @@ from screening.ledger.unpacking import reject_container_receipt
 
 CLOCKS_APART = timedelta(minutes=5)
 """How far the clocks of two machines may be apart."""
+CLOSED_LATELY = timedelta(hours=1)
 RENDITIONS_AT_ONCE = 500
 """A sweep takes back so many at most: of an archive that is away many thousands may be claimed, and were they all tried
 again with every lease, workers would do little else. Theirs is no attempt; what counts one comes first."""
@@ -50,6 +51,7 @@ def sweep(session: Session, now: datetime, max_attempts: int, longest_lease: tim
     expired = select(Job.id).where(Job.state == JobState.SCREENING, _is_over(Job.lease_until, now, latest))
     jobs = requeue_jobs(session, (Job.id.in_(expired.with_for_update(skip_locked=True)),), max_attempts, now)
     cancel_what_is_left(session, now)
+    _reopen_runs(session, now)
     return Sweep(
         renditions=renditions,
         jobs=jobs,
@@ -74,6 +76,16 @@ def complete_runs(session: Session, now: datetime) -> int:
         .returning(Run.id)
     ).all()
     return len(closed)
+
+
+def _reopen_runs(session: Session, now: datetime) -> None:
+    """Have runs go on whose jobs were begun anew by somebody while they were being closed by another."""
+    some_work_is_left = or_(*(first_job(state).is_not(None) for state in UNFINISHED))
+    session.execute(
+        update(Run)
+        .where(Run.state == RunState.COMPLETE, Run.finished_at > now - CLOSED_LATELY, some_work_is_left)
+        .values(state=RunState.RUNNING, finished_at=None)
+    )
 
 
 def _is_over(until: InstrumentedAttribute[datetime | None], now: datetime, latest: datetime) -> ColumnElement[bool]:

@@ -99,9 +99,12 @@ def wanted_checkpoint(
     return candidate(session) or in_use
 
 
-def goes_on(session: Session, schedule: Schedule, run: Run) -> bool:
-    """Whether the next firing of this schedule goes on with its unfinished run, and does not end it for another."""
-    checkpoint = wanted_checkpoint(session, schedule, run)
+def goes_on(session: Session, schedule: Schedule, run: Run, left_alone: bool = False) -> bool:
+    """Whether the next firing of this schedule keeps to its unfinished run, and opens no other.
+
+    left_alone: a person has paused it.
+    """
+    checkpoint = wanted_checkpoint(session, schedule, run, left_alone)
     if checkpoint is None:
         return True
     return checkpoint.id == run.checkpoint_id and not plan_changed(session, schedule, run)

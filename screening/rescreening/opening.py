@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, insert, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, insert, literal, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from screening import audit
 from screening.database.inserting import insert_into
 from screening.database.states import JobState, Lane, RunState, WorkState
 from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Run, Scan
-from screening.ledger.reviving import ORIGINAL_MISSING_CODE, revive_renditions
+from screening.ledger.reviving import WITHOUT_ORIGINAL, revive_renditions
 from screening.rescreening.selection import Selection
 
 
@@ -101,7 +101,7 @@ def _insert_jobs(
             or_(
                 Rendition.state.is_(None),
                 Rendition.state != WorkState.REJECTED,
-                Rendition.problem_code == ORIGINAL_MISSING_CODE,
+                Rendition.problem_code.in_(WITHOUT_ORIGINAL),
             ),
             # Without its original a scan has only the renditions that were made before.
             or_(Scan.original_removed_at.is_(None), Rendition.state == WorkState.READY),
@@ -112,6 +112,9 @@ def _insert_jobs(
     )
     columns = ["run_id", "scan_id", "file_name", "state", "attempts", "created_at"]
     session.execute(insert(Job).from_select(columns, source, include_defaults=False))
+    # Erased while that statement ran: whoever erases a scan later waits for the foreign keys of these jobs.
+    erased = select(Scan.id).where(Scan.erased_at.is_not(None))
+    session.execute(delete(Job).where(Job.run_id == run.id, Job.scan_id.in_(erased)))
     return session.scalar(select(func.count()).where(Job.run_id == run.id)) or 0
 
 
@@ -139,7 +142,7 @@ def _ask_for_renditions(session: Session, now: datetime, run: Run, spec: str) ->
     session.execute(statement.on_conflict_do_update(index_elements=["scan_id", "spec"], set_={"lane": Rendition.lane}))
     wanted = select(Job.scan_id).where(Job.run_id == run.id, Job.state == JobState.PREPARING)
     this = (Rendition.spec == spec, Rendition.scan_id.in_(wanted))
-    revive_renditions(session, now, Lane.ARCHIVE, (ORIGINAL_MISSING_CODE,), *this)
+    revive_renditions(session, now, Lane.ARCHIVE, WITHOUT_ORIGINAL, *this)
     _settle(session, now, run, spec, WorkState.READY)
     _settle(session, now, run, spec, WorkState.REJECTED)
     left = select(func.count()).where(Job.run_id == run.id, Job.state == JobState.PREPARING)

@@ -23,6 +23,7 @@ from screening.runs.lifecycle import resume_run
 LONGEST_NAME = 100
 MOST_SCANS = 100_000_000
 CANDIDATE = "candidate"
+_ANOTHER = "ends it and opens another."
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,16 @@ def what_holds(session: Session, schedule: Schedule) -> str:
     run = unfinished_run(session, schedule)
     if run is None:
         return ""
-    ends = not goes_on(session, schedule, run)
-    if is_left_alone(run, actor_of(schedule)):
-        now, then = "stays paused until a person resumes it", "opens another."
+    left_alone = is_left_alone(run, actor_of(schedule))
+    if left_alone:
+        now, goes_with_it, then = "stays paused until a person resumes it", "leaves it alone.", "opens another."
     elif is_at_work(session, schedule.id):
         until = f"{schedule.window_end} ({schedule.time_zone})"
-        now, then = f"goes on as it was opened until {until}", "ends it and opens another."
+        now, goes_with_it, then = f"goes on as it was opened until {until}", "goes on with it.", _ANOTHER
     else:
-        now, then = "is paused", "ends it and opens another."
-    return f" Run {run.id} {now}; the next firing {then if ends else 'goes on with it.'}"
+        now, goes_with_it, then = "is paused", "goes on with it.", _ANOTHER
+    same = goes_on(session, schedule, run, left_alone)
+    return f" Run {run.id} {now}; the next firing {goes_with_it if same else then}"
 
 
 def get_schedule(session: Session, schedule_id: int) -> Schedule:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from screening.database.states import JobState, WorkState
 from screening.database.tables import Checkpoint, Job, Prediction, Rendition, Run, Scan
-from screening.ledger.reviving import ORIGINAL_EXPIRED_CODE, ORIGINAL_MISSING_CODE
+from screening.ledger.reviving import WITHOUT_ORIGINAL
 from screening.rescreening.selection import Selection
 
 
@@ -59,8 +59,7 @@ def survey(session: Session, now: datetime, checkpoint: Checkpoint, selection: S
         Job.state == JobState.FAILED,
         Job.run_id.in_(select(Run.id).where(Run.checkpoint_id == checkpoint.id)),
     )
-    for_want_of_it = Rendition.problem_code.in_((ORIGINAL_MISSING_CODE, ORIGINAL_EXPIRED_CODE))
-    rejected = and_(Rendition.state == WorkState.REJECTED, ~for_want_of_it)
+    rejected = and_(Rendition.state == WorkState.REJECTED, Rendition.problem_code.not_in(WITHOUT_ORIGINAL))
     not_there = or_(Rendition.state.is_(None), Rendition.state != WorkState.READY)
     kind = case(
         (Prediction.id.is_not(None), "screened"),
@@ -74,7 +73,7 @@ def survey(session: Session, now: datetime, checkpoint: Checkpoint, selection: S
         .select_from(Scan)
         .outerjoin(Prediction, and_(Prediction.scan_id == Scan.id, Prediction.checkpoint_id == checkpoint.id))
         .outerjoin(Rendition, and_(Rendition.scan_id == Scan.id, Rendition.spec == checkpoint.rendition_spec))
-        .where(*selection.conditions(session, now))
+        .where(Scan.erased_at.is_(None), *selection.conditions(session, now))
         .subquery()
     )
     rows = session.execute(select(selected.c.kind, func.count()).group_by(selected.c.kind))

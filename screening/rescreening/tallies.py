@@ -42,7 +42,9 @@ def count_what_ended(session: Session, now: datetime) -> int:
     for firing in over:
         if firing.ended_at is None:
             continue
-        within = Job.finished_at.between(firing.fired_at, firing.ended_at + IN_HAND)
+        # What one that was followed had in hand counts for the one that followed it.
+        until = firing.ended_at if firing.note == "followed" else firing.ended_at + IN_HAND
+        within = Job.finished_at.between(firing.fired_at, until)
         rows = session.execute(
             select(Job.state, func.count()).where(Job.run_id == firing.run_id, within).group_by(Job.state)
         )
