@@ -28,7 +28,7 @@ from screening.radiographs.rendition import fit_input
 from screening.radiographs.rendition_file import load_rendition
 from screening.storage import ObjectMissing, StorageError, rendition_key
 from screening.system import System
-from worker.blame import other_renditions, storage_is_away
+from worker.blame import may_be_elsewhere, other_renditions, storage_is_away
 from worker.engines import Engines, LoadedEngine
 from worker.stages import StageTimes
 
@@ -221,6 +221,8 @@ class BatchLoader:
 
     def _check_storage(self, spec: str, scan_ids: Sequence[str], pictures: Sequence[Fetched]) -> None:
         """Raises StorageError where storage as a whole is away, and not only some of these renditions."""
+        if any(picture is None for picture in pictures) and may_be_elsewhere(self._system):
+            raise StorageError("renditions are missing in a storage that is not that of this installation")
         errors = [error for error in pictures if isinstance(error, StorageError)]
         if errors and storage_is_away(
             self._system,

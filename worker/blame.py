@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import structlog
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -19,6 +20,9 @@ from screening.storage import (
     rendition_key,
 )
 from screening.system import System
+from screening.upkeep.ownership import storage_is_anothers
+
+log = structlog.get_logger()
 
 WITNESSES_EACH_WAY = 2
 """So many objects before and behind are asked. Their names are hashes, so these are as good as drawn by lot."""
@@ -47,6 +51,19 @@ def storage_is_away(
         if not keys and len(errors) == 1:
             keys = [checkpoint_key(checkpoints.active(session).id, CARD)]
     return not any(_answers(system.storage, key) for key in keys)
+
+
+def may_be_elsewhere(system: System) -> bool:
+    """Whether an object that is missing may lie in a storage that is away: this one is not the installation's, such as
+    the folder of a disk that is not mounted. Then nothing is lost, and everything waits."""
+    try:
+        elsewhere = storage_is_anothers(system.database, system.storage)
+    except StorageError as error:
+        log.error("storage does not answer", error=str(error))
+        return True
+    if elsewhere:
+        log.error("storage is not that of this installation: mount its disk, or correct SCREENING_STORAGE_URL")
+    return elsewhere
 
 
 def other_originals(session: Session, sha256s: Sequence[str]) -> list[str]:

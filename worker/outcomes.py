@@ -17,6 +17,7 @@ from screening.ledger.preparing import (
     record_rejected,
     take_attempts_back,
 )
+from screening.ledger.reviving import ORIGINAL_MISSING_CODE
 from screening.storage import StorageError
 
 _NOT_READ = (
@@ -31,6 +32,10 @@ class Rejection:
     reason: str
     final: bool = True
     """False where the machine, and not the file, may be to blame."""
+
+    @property
+    def original_is_missing(self) -> bool:
+        return self.code == ORIGINAL_MISSING_CODE
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ def record_outcomes(
     for claim, outcome in outcomes:
         if isinstance(outcome, Hindrance):
             rejected += _put_off(session, lease, now, claim, outcome, storage_away, max_attempts)
+        elif isinstance(outcome, Rejection) and outcome.original_is_missing and storage_away:
+            put_back_untried(session, lease, claim.scan_id, claim.spec)
         elif isinstance(outcome, Rejection):
             rejected += _reject(session, lease, now, claim, outcome)
     return rejected

@@ -32,7 +32,7 @@ from screening.radiographs.problems import Unscreenable
 from screening.radiographs.rendition_spec import RenditionSpec
 from screening.storage import ObjectMissing, StorageError, display_key, original_key, rendition_key
 from screening.system import System
-from worker.blame import other_originals, storage_is_away
+from worker.blame import may_be_elsewhere, other_originals, storage_is_away
 from worker.keeping import kept_lease
 from worker.outcomes import Hindrance, Outcome, Rejection, record_outcomes
 from worker.stages import StageTimes
@@ -137,6 +137,9 @@ class Preparer:
         hindrances = [outcome for outcome in outcomes if isinstance(outcome, Hindrance)]
         if hindrances:
             log.error("scans not prepared", scans=len(hindrances), error=str(hindrances[0].error))
+        missing = any(isinstance(outcome, Rejection) and outcome.original_is_missing for outcome in outcomes)
+        if missing and may_be_elsewhere(self._system):
+            return True
         errors = [hindrance.error for hindrance in hindrances if not hindrance.of_archive]
         sha256s = [claim.sha256 for claim in claims]
         return bool(errors) and storage_is_away(

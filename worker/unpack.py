@@ -38,7 +38,7 @@ from screening.radiographs.unpacker import unpack
 from screening.runs.intake import Arrival, admit_arrivals, check_not_cancelled, take_in
 from screening.storage import ObjectMissing, StorageError, container_key
 from screening.system import System
-from worker.blame import other_originals, storage_is_away
+from worker.blame import may_be_elsewhere, other_originals, storage_is_away
 from worker.keeping import kept_lease
 
 log = structlog.get_logger()
@@ -115,7 +115,10 @@ class Unpacking:
             committed(database, lambda session: record_unpacked(session, lease, clock(), claim.container_id))
         except Unscreenable as problem:
             self._reject(lease, claim, problem.code, str(problem))
-        except ObjectMissing:
+        except ObjectMissing as reason:
+            if may_be_elsewhere(self._system):
+                self._hand_back(lease, claim, reason)
+                return False
             self._reject(lease, claim, "original_missing", "The archive is not in storage any more. Send it again.")
         except (StoppedEarly, Full) as reason:
             self._hand_back(lease, claim, reason)

@@ -24,7 +24,11 @@ from screening.cli.installation import command_actor, data_option, explained, op
     show_default=True,
     help="What is younger is left alone: an upload may be about to name it.",
 )
-@click.option("--force", is_flag=True, help="Go on where the database does not know most originals. Be sure why.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Go on where the database does not know most originals, or where storage has lost them. Be sure why.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @data_option
 @explained

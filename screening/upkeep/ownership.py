@@ -1,7 +1,8 @@
 """Whose a storage is: the installation's id stands in its database and in a marker in its storage.
 
 A clean-up, a repair or a backup that takes the database of one installation and the storage of another would destroy
-what it takes for orphaned. So both must name the same id before anything of the kind begins.
+what it takes for orphaned. So both must name the same id before anything of the kind begins. A folder on which no disk
+is mounted has no id, and neither has a bucket that is named by mistake.
 """
 
 import json
@@ -18,11 +19,13 @@ from screening.database.inserting import insert_into
 from screening.database.tables import Installation, Scan
 from screening.database.transactions import committed
 from screening.errors import Conflict
-from screening.storage import ObjectMissing, Storage, StorageError
+from screening.storage import ObjectMissing, Storage, StorageError, original_key
 
 MARKER = "installation.json"
 LOOKED_AT = 500
 """So many originals tell whether a storage without a marker, or one of a database without an id, fits to it."""
+LOOKED_FOR = 16
+"""So many originals that the database knows tell whether a storage without a marker is the one that holds them."""
 ORIGINALS = ("originals/", reference_key("originals/"))
 
 
@@ -39,8 +42,9 @@ def check_own(database: Database, storage: Storage, *, force: bool = False) -> s
     """The id that this database and this storage have in common; None where it is yet to be given. Changes nothing.
 
     Where one of the two has none, they must fit: where the storage holds originals, the database must know one of
-    them. force: also where it does not, if the storage has no id. Raises Conflict where they are not of one
-    installation, StorageError.
+    them, and where the storage has no id, it must hold at least half of those that the database knows. force: also
+    where they do not fit, if the storage has no id. Raises Conflict where they are not of one installation,
+    StorageError.
     """
     with database.read() as session:
         known = installation_id(session)
@@ -61,7 +65,24 @@ def check_own(database: Database, storage: Storage, *, force: bool = False) -> s
             "installation, or the database was lost. Name the storage of this one; or restore the last backup of the "
             "lost database with `screening restore DIR --take-over`; or begin anew with an empty storage.",
         )
+    if marker is None and not force and _lacks_what_is_known(database, storage):
+        raise Conflict(
+            "originals_not_there",
+            "The storage does not hold the originals that the database knows. Is its disk mounted, and does "
+            "SCREENING_STORAGE_URL name it? If it is truly lost, restore the last backup into an empty database with "
+            "`screening restore DIR --take-over`; or go on without those originals: `screening clean-up --apply "
+            "--force` takes this storage, then `screening doctor --repair` marks them as missing.",
+        )
     return None
+
+
+def storage_is_anothers(database: Database, storage: Storage) -> bool:
+    """Whether the storage lacks the id that the database has: then what is missing in it is not lost. Raises
+    StorageError."""
+    marker = read_marker(storage)
+    with database.read() as session:
+        known = installation_id(session)
+    return known is not None and (marker is None or marker.installation != known)
 
 
 def settle_own(database: Database, storage: Storage, *, force: bool = False) -> str:
@@ -130,6 +151,16 @@ def _fits(database: Database, storage: Storage) -> bool | None:
         return None
     with database.read() as session:
         return session.scalar(select(Scan.id).where(Scan.sha256.in_(hashes)).limit(1)) is not None
+
+
+def _lacks_what_is_known(database: Database, storage: Storage) -> bool:
+    """Whether most of some originals that should be in storage are not; their names are hashes, as good as drawn by
+    lot. A few that are there may have come after the disk went away."""
+    with database.read() as session:
+        kept = select(Scan.sha256).where(Scan.original_removed_at.is_(None)).order_by(Scan.id).limit(LOOKED_FOR)
+        keys = [original_key(sha256) for sha256 in session.scalars(kept)]
+    there = sum(storage.exists(key) or storage.exists(reference_key(key)) for key in keys)
+    return there < len(keys) / 2
 
 
 def _mismatch(of_database: str | None, of_storage: str) -> Conflict:

@@ -15,6 +15,7 @@ from screening.rescreening.selection import Selection
 from screening.storage import StorageError, display_key, original_key, rendition_key
 from screening.upkeep.consistency import Finding, check_rows
 from screening.upkeep.objects import check_objects
+from screening.upkeep.ownership import settle_own
 from tests.installation import phantom_png
 from tests.integration.commands import screening
 from tests.integration.ledger.steps import add_checkpoint
@@ -187,6 +188,7 @@ def test_missing_pictures_are_made_again_from_the_original(screened: Portal) -> 
 def test_a_scan_whose_original_is_gone_must_be_looked_at_and_may_be_sent_again(portal: Portal) -> None:
     api = portal.api()
     run = api.open_run()
+    settle_own(portal.system.database, portal.system.storage)
     api.receipts(run, ("a.png", phantom_png(1)))
     portal.system.storage.delete(original_key(scans(portal)[0].sha256))
     assert objects(portal) == {"original_missing": 1}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from click import Context
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from screening.cli.doctor import _belonging, doctor
 from screening.database.engine import Database
-from screening.database.tables import Installation
+from screening.database.tables import Installation, Scan
 from screening.errors import Conflict
 from screening.storage import original_key
 from screening.storage.folder import FolderStorage
@@ -191,3 +191,46 @@ def test_a_moved_storage_is_still_the_own_one_and_the_doctor_says_so(screened: P
     write_marker(system.storage, Marker("f" * 32))
     with Context(doctor), pytest.raises(Conflict, match="another installation"):
         _belonging(system.settings)
+
+
+@pytest.mark.parametrize("uploaded_since", [0, 1])
+def test_a_folder_whose_disk_is_not_mounted_is_not_taken_for_the_storage(
+    screened: Portal, tmp_path: Path, uploaded_since: int
+) -> None:
+    system = screened.system
+    settle_own(system.database, system.storage)
+    kept = make_backup(system.database, system.storage, NOW, tmp_path / "backups", "s").folder
+    bare = FolderStorage(tmp_path / "bare")
+    for key in sorted(originals(screened))[:uploaded_since]:
+        bare.put(key, system.storage.get(key))
+    with pytest.raises(Conflict, match="mounted"):
+        settle_own(system.database, bare)
+    with pytest.raises(Conflict, match="mounted"):
+        make_backup(system.database, bare, NOW + timedelta(days=1), tmp_path / "backups", "s", keep=1)
+    with pytest.raises(Conflict, match="mounted"):
+        list(check_objects(system.database, bare, LATER, "tests", hashes=False, repair=True))
+    for apply in (False, True):
+        with pytest.raises(Conflict, match="mounted"):
+            clean_up(system.database, bare, LATER, Policy(), "tests", apply=apply)
+    assert kept.is_dir()
+    assert read_marker(bare) is None
+    with system.database.read() as session:
+        assert set(session.scalars(select(Scan.original_removed_at))) == {None}
+
+
+def test_a_storage_that_is_lost_is_given_up_by_force(screened: Portal, tmp_path: Path) -> None:
+    system = screened.system
+    own = settle_own(system.database, system.storage)
+    new = FolderStorage(tmp_path / "new")
+    clean_up(system.database, new, LATER, Policy(), "tests", apply=True, force=True)
+    assert settle_own(system.database, new) == own
+    findings = list(check_objects(system.database, new, LATER, "tests", hashes=False, repair=True))
+    assert ("original_missing", 5) in [(finding.code, finding.count) for finding in findings]
+
+
+def test_an_empty_storage_is_taken_where_no_original_is_kept(screened: Portal, tmp_path: Path) -> None:
+    system = screened.system
+    own = settle_own(system.database, system.storage)
+    with system.database.write() as session:
+        session.execute(update(Scan).values(original_removed_at=NOW))
+    assert settle_own(system.database, FolderStorage(tmp_path / "new")) == own
