@@ -108,7 +108,8 @@ def _originals(database: Database, storage: Storage) -> Iterator[tuple[list[Stor
     for folder in ORIGINALS:
         for several in _batches(storage.list(folder)):
             with database.read() as session:
-                yield several, _without(several, _known_scans(session, several))
+                unknown = _without(several, _known_scans(session, several))
+            yield several, unknown
 
 
 def _counts(amount: Removed) -> dict[str, int]:
@@ -118,15 +119,21 @@ def _counts(amount: Removed) -> dict[str, int]:
 def removable(
     database: Database, storage: Storage, now: datetime, policy: Policy
 ) -> Iterator[tuple[str, list[StoredObject]]]:
-    """Kinds and objects that may go, a few hundred at a time. Checkpoints and unknown keys are never among them."""
+    """Kinds and objects that may go, a few hundred at a time. Checkpoints and unknown keys are never among them.
+
+    No transaction is open while the caller removes them, which may take minutes.
+    """
     before = now - policy.grace
     yield from (("temporary", old) for old in _older(storage, "tmp/", before))
     for folder in ORIGINALS:
         for old in _older(storage, folder, before):
+            expired = []
             with database.read() as session:
-                yield "orphaned", _without(old, _known_scans(session, old))
+                unknown = _without(old, _known_scans(session, old))
                 if policy.keep_originals is not None and folder == "originals/":
-                    yield "expired original", _expired(session, old, now - policy.keep_originals)
+                    expired = _expired(session, old, now - policy.keep_originals)
+            yield "orphaned", unknown
+            yield "expired original", expired
     for folder, known in (
         ("containers/", _wanted_containers),
         (reference_key("containers/"), _wanted_containers),
@@ -135,7 +142,8 @@ def removable(
     ):
         for old in _older(storage, folder, before):
             with database.read() as session:
-                yield "orphaned", _without(old, known(session, old))
+                unknown = _without(old, known(session, old))
+            yield "orphaned", unknown
 
 
 def _older(storage: Storage, folder: str, before: datetime) -> Iterator[list[StoredObject]]:

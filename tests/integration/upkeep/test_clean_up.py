@@ -5,8 +5,9 @@ from pathlib import Path
 
 import boto3
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import QueuePool, delete, select, update
 
+from screening.archives.references import WithReferences
 from screening.cli.doctor import _storage
 from screening.database.engine import Database
 from screening.database.states import JobState, WorkState
@@ -82,6 +83,23 @@ def test_litter_goes_and_what_rows_name_stays(screened: Portal) -> None:
     with screened.system.database.read() as session:
         events = session.scalars(select(AuditEvent).where(AuditEvent.action == "clean_up.done")).all()
     assert events[0].detail["orphaned"] == {"objects": 5, "bytes": 55}
+
+
+def test_no_transaction_is_open_while_objects_are_removed(screened: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL ends one that does nothing for a minute, and on S3 many removals take longer."""
+    litter(screened)
+    pool = screened.system.database.engine.pool
+    assert isinstance(pool, QueuePool)
+    open_then: list[int] = []
+    delete_object = type(screened.system.storage).delete_unless_fresh
+
+    def watched(storage: WithReferences, key: str, since: datetime) -> bool:
+        open_then.append(pool.checkedout())
+        return delete_object(storage, key, since)
+
+    monkeypatch.setattr(type(screened.system.storage), "delete_unless_fresh", watched)
+    assert counts(run_clean_up(screened, OLD)) == {"temporary": 1, "orphaned": 5, "expired original": 2}
+    assert open_then == [0] * 8
 
 
 def test_what_is_younger_than_the_grace_stays(screened: Portal) -> None:
