@@ -75,11 +75,15 @@ def _opened(data: Path | None) -> "tuple[Database, Storage, Pseudonym]":
     from screening.archives.references import WithReferences
     from screening.storage import open_storage
     from screening.system import pseudonym_of
+    from screening.upkeep.ownership import check_own
 
     settings = settings_beside(data)
     key = settings.secret_key.get_secret_value()
     storage = WithReferences(open_storage(settings.resolved_storage_url))
-    return open_database(settings), storage, lambda identifier: pseudonym_of(key, identifier)
+    database = open_database(settings)
+    # In another storage there would be nothing to remove, and the bytes would stay where they are.
+    check_own(database, storage)
+    return database, storage, lambda identifier: pseudonym_of(key, identifier)
 
 
 def _tell(erased: "Erased") -> None:

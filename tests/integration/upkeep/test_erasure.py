@@ -263,11 +263,21 @@ def test_another_file_at_the_place_of_an_erased_one_is_read_once_and_can_be_eras
     assert path.startswith("erased:")
 
 
-def test_the_commands(made: Installation) -> None:
+def erased_scans(system: System) -> list[str]:
+    with system.database.read() as session:
+        return list(session.scalars(select(Scan.id).where(Scan.erased_at.is_not(None))))
+
+
+def test_the_commands(made: Installation, tmp_path: Path) -> None:
     run = made.open_run()
     made.upload(run, f"{NAME}.png", phantom_png(1))
     made.upload(run, "other.png", phantom_png(2))
     scan = scan_id_of(shas(made.system)[0])
+    elsewhere = {**made.environment, "SCREENING_STORAGE_URL": f"file://{tmp_path}/elsewhere"}
+    for what in (("scan", "erase", scan), ("run", "erase", str(run))):
+        refused = screening(*what, "--reason", "by mistake", "--yes", environment=elsewhere)
+        assert (refused.code, "SCREENING_STORAGE_URL" in refused.err) == (1, True), refused
+    assert erased_scans(made.system) == []
     asked = screening("scan", "erase", scan, "--reason", "sent by mistake", environment=made.environment, stdin="n\n")
     assert asked.code == 1
     done = screening("scan", "erase", scan, "--reason", "by mistake", "--yes", environment=made.environment)
