@@ -100,3 +100,8 @@ def _tell(erased: "Erased") -> None:
             f"Backups that were made since then still hold it, unless `--keep` has let them go: {erased.backups[0]} to "
             f"{erased.backups[-1]}, {len(erased.backups):,} in all. Who restores one of them has to erase it again."
         )
+    if erased.unfinished:
+        raise click.ClickException(
+            f"Storage did not remove all of it ({erased.trouble}). Have it mended, then call each of these, with a "
+            "--reason:\n" + "\n".join(erased.unfinished)
+        )

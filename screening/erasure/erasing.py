@@ -1,6 +1,6 @@
 """Erasing a scan, or all that came with a run: rows first, from when on nothing brings it back, then every object."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,7 +28,15 @@ from screening.erasure.words import ERASED_NAME
 from screening.errors import Conflict, NotFound, Refused
 from screening.ledger.unpacking import container_is_wanted
 from screening.runs.lifecycle import get_run
-from screening.storage import Storage, container_key, display_key, original_key, rendition_key, set_aside_key
+from screening.storage import (
+    Storage,
+    StorageError,
+    container_key,
+    display_key,
+    original_key,
+    rendition_key,
+    set_aside_key,
+)
 
 SHORTEST_REASON = 3
 
@@ -42,6 +50,10 @@ class Erased:
     """Backups that were made since it was received; those that `--keep` has not removed still hold it."""
     shared: int = 0
     """Of a run: scans that came with other runs too, and stay."""
+    unfinished: tuple[str, ...] = ()
+    """Of a run: commands that remove what storage did not remove now. Rows do not tell of it any more."""
+    trouble: str = ""
+    """What storage said then."""
 
 
 def erase_scan(
@@ -52,6 +64,15 @@ def erase_scan(
     Raises NotFound, Refused without a reason, Conflict while it is yet to be unpacked, StorageError.
     """
     _check_reason(reason)
+    erased, keys = _erase_rows(database, now, scan_id, reason, actor, pseudonym)
+    _delete(storage, keys)
+    return erased
+
+
+def _erase_rows(
+    database: Database, now: datetime, scan_id: str, reason: str, actor: str, pseudonym: Pseudonym
+) -> tuple[Erased, list[str]]:
+    """Erase what rows say of a scan. Returns the keys of all that storage may have of it, too."""
 
     def erase(session: Session) -> tuple[str, list[str], list[str], int, list[str]]:
         scan = session.get(Scan, scan_id)
@@ -68,12 +89,9 @@ def erase_scan(
 
     sha256, specs, containers, files, backups = committed(database, erase)
     original = original_key(sha256)
-    storage.delete(set_aside_key(original))
-    for key in (original, *map(container_key, containers)):
-        storage.delete(key)
-        storage.delete(reference_key(key))
-    forget_pictures(storage, [(scan_id, spec) for spec in specs])
-    return Erased(1, files, tuple(backups))
+    received = (original, *map(container_key, containers))
+    pictures = (display_key(scan_id), *(rendition_key(scan_id, spec) for spec in specs))
+    return Erased(1, files, tuple(backups)), [set_aside_key(original), *_with_references(received), *pictures]
 
 
 def erase_run(
@@ -81,8 +99,9 @@ def erase_run(
 ) -> Erased:
     """Erase every scan that came with this run alone, and all names of files in it. The run stays, without a name.
 
-    A scan that came with another run too stays there, and leaves this one. Raises as `erase_scan`, and Conflict for a
-    run that is still at work.
+    A scan that came with another run too stays there, and leaves this one. Where storage fails the rest is erased all
+    the same, and what is left to do is told. Raises as `erase_scan`, but no StorageError, and Conflict for a run that
+    is still at work.
     """
     _check_reason(reason)
 
@@ -97,10 +116,16 @@ def erase_run(
     alone, shared = committed(database, look)
     files = 0
     backups: set[str] = set()
+    unfinished, trouble = [], ""
     for scan_id in alone:
-        erased = erase_scan(database, storage, now, scan_id, reason, actor, pseudonym)
+        erased, keys = _erase_rows(database, now, scan_id, reason, actor, pseudonym)
         files += erased.archive_files
         backups.update(erased.backups)
+        try:
+            _delete(storage, keys)
+        except StorageError as error:
+            unfinished.append(f"screening scan erase {scan_id}")
+            trouble = str(error)
 
     def leave(session: Session) -> list[str]:
         run = get_run(session, run_id)
@@ -117,10 +142,12 @@ def erase_run(
         audit.record(session, now, actor, "run.erased", str(run_id), detail)
         return [one.sha256 for one in containers if not container_is_wanted(session, one.sha256)]
 
-    for sha256 in committed(database, leave):
-        storage.delete(container_key(sha256))
-        storage.delete(reference_key(container_key(sha256)))
-    return Erased(len(alone), files, tuple(sorted(backups)), len(shared))
+    try:
+        _delete(storage, _with_references(map(container_key, committed(database, leave))))
+    except StorageError as error:
+        unfinished.append(f"screening run erase {run_id}")
+        trouble = str(error)
+    return Erased(len(alone), files, tuple(sorted(backups)), len(shared), tuple(unfinished), trouble)
 
 
 def forget_pictures(storage: Storage, pictures: Sequence[tuple[str, str]]) -> None:
@@ -137,6 +164,15 @@ def forget_what_was_erased(database: Database, storage: Storage, pictures: Seque
     with database.read() as session:
         erased = erased_among(session, [scan_id for scan_id, _ in pictures])
     forget_pictures(storage, [picture for picture in pictures if picture[0] in erased])
+
+
+def _with_references(keys: Iterable[str]) -> list[str]:
+    return [each for key in keys for each in (key, reference_key(key))]
+
+
+def _delete(storage: Storage, keys: Iterable[str]) -> None:
+    for key in keys:
+        storage.delete(key)
 
 
 def _take_out(session: Session, run_id: int, scan_id: str) -> None:

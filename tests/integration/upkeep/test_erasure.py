@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click import ClickException
 from sqlalchemy import func, select
 
-from screening.archives.references import reference_key
+from screening.archives.references import WithReferences, reference_key
+from screening.cli.erase import _tell
 from screening.database.base import Base
 from screening.database.engine import Database
 from screening.database.schedule_tables import ArchiveFile
@@ -18,7 +20,7 @@ from screening.errors import Conflict, Refused
 from screening.inference.bundle import Bundle
 from screening.reviews.verdicts import record
 from screening.runs.admission import scan_id_of
-from screening.storage import container_key, display_key, original_key
+from screening.storage import StorageError, container_key, display_key, original_key
 from screening.system import System
 from screening.upkeep.clean_up import Policy, clean_up
 from screening.upkeep.consistency import check_rows
@@ -187,6 +189,40 @@ def test_a_cancelled_run_goes_as_a_whole_but_for_what_came_elsewhere_too(portal:
         assert session.scalar(select(func.count()).where(Receipt.run_id == wrong)) == 4, "the counts stay"
     assert {found.key for found in system.storage.list("originals/")} == {original_key(kept.sha256)}
     assert consistent(system)
+
+
+def test_what_storage_did_not_remove_of_a_run_is_named_and_goes_in_a_second_call(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, system = portal.api(), portal.system
+    run = api.open_run()
+    api.receipts(run, *((f"{NAME} {seed}.png", phantom_png(seed)) for seed in range(3)))
+    screen_everything(system, {})
+    with system.database.read() as session:
+        first, *others = session.scalars(select(Scan).order_by(Scan.id))
+    api.post(f"/api/v1/runs/{run}/cancel")
+    delete = type(system.storage).delete
+
+    def refuse(storage: WithReferences, key: str) -> None:
+        if key == original_key(first.sha256):
+            raise StorageError("EACCES")
+        delete(storage, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(system.storage), "delete", refuse)
+        done = erase_whole(system, run)
+        assert (done.scans, done.trouble) == (3, "EACCES")
+        assert done.unfinished == (f"screening scan erase {first.id}",)
+        with pytest.raises(ClickException, match=first.id):
+            _tell(done)
+        with pytest.raises(StorageError):
+            erase(system, first.id)
+    assert all(objects_of(system, other) == set() for other in others), "the rest goes all the same"
+    assert NAME not in everything_said(system.database)
+    assert objects_of(system, first) != set()
+    erase(system, first.id)
+    assert objects_of(system, first) == set()
+    assert erase_whole(system, run).unfinished == ()
 
 
 def test_the_order_names_the_backups_that_hold_it(portal: Portal) -> None:
