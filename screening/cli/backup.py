@@ -44,6 +44,12 @@ def backup(folder: Path, keep: int | None, data: Path | None) -> None:
     click.echo(f"{made.folder}: {rows:,} rows and {made.manifest.objects.lines:,} objects ({size:,.1f} MB).")
     if made.removed:
         click.echo(f"Removed {made.removed} older backups.")
+    if made.not_pruned:
+        click.echo(
+            f"What only they held is still in {folder}: {made.not_pruned}. Have its disk checked, or remove the backup "
+            "that cannot be read; the next backup tries it again.",
+            err=True,
+        )
     if made.rotten:
         click.echo(
             f"{made.rotten:,} files of earlier backups had been damaged in {folder}. They were copied again where "

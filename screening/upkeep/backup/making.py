@@ -10,7 +10,6 @@ import gzip
 import json
 import os
 import shutil
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -61,6 +60,8 @@ class Backup:
     """Older backups of this installation that were removed."""
     rotten: int
     """Files of earlier backups that turned out to be damaged; storage was asked for them again."""
+    not_pruned: str = ""
+    """Why objects that only removed backups had are still there; empty where they are not."""
 
 
 def make_backup(
@@ -78,8 +79,8 @@ def make_backup(
         _refuse_unless_own(folder, installation, secret)
         pool = Pool(folder)
         _make_private(folder)
+        _remove_unfinished(folder)
         partial = folder / f".part-{now:%Y%m%dT%H%M%SZ}"
-        shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir(mode=PRIVATE_FOLDER)
             (partial / ROWS).mkdir()
@@ -102,8 +103,8 @@ def make_backup(
             pool.save()
             final = folder / f"{now:%Y%m%dT%H%M%SZ}"
             partial.rename(final)
-            removed = _forget(folder, pool, final, keep, installation, secret)
-            return Backup(final, manifest, installation, missing, tuple(copying.damaged), removed, rotten)
+            removed, not_pruned = _forget(folder, pool, final, keep, installation, secret)
+            return Backup(final, manifest, installation, missing, tuple(copying.damaged), removed, rotten, not_pruned)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
             pool.close()
@@ -216,21 +217,32 @@ def _make_private(folder: Path) -> None:
             path.chmod(PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
 
 
-def _forget(folder: Path, pool: Pool, made: Path, keep: int | None, installation: str, secret: str) -> int:
-    """Remove backups of this installation beyond the number to keep, and the objects that only they had."""
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what backups left behind that were killed."""
+    for path in (*folder.glob(".part-*"), *(folder / POOL).glob(".part-*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _forget(folder: Path, pool: Pool, made: Path, keep: int | None, installation: str, secret: str) -> tuple[int, str]:
+    """Remove backups of this installation beyond the number to keep, and the objects that only they had. Returns how
+    many backups that were, and why the objects stayed where they did."""
     own = [path for path, manifest in read_generations(folder).items() if manifest.is_of(installation, secret)]
     earlier = [path for path in own if path != made]
     if keep is None or len(earlier) < keep:
-        return 0
+        return 0, ""
     old = earlier[: len(earlier) - (keep - 1)]
     for generation in old:
         shutil.rmtree(generation)
     # Whoever else has backups here keeps their objects, whatever they are called.
-    others = [path.parent for path in folder.glob(f"*/{OBJECTS}") if path.parent not in old]
-    # Where a list of another cannot be read, nobody can tell what it names, and all objects stay.
-    with suppress(OSError, EOFError, ValueError, KeyError, TypeError, zlib.error):
+    others = [path.parent for path in folder.glob(f"[!.]*/{OBJECTS}") if path.parent not in old]
+    try:
         pool.prune(others)
-    return len(old)
+    except OSError as error:
+        return len(old), str(error)
+    return len(old), ""
 
 
 @contextmanager

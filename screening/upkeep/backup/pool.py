@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import chain
@@ -89,22 +90,22 @@ class Pool:
         )
         return sha256
 
-    def prune(self, kept: Iterable[Path]) -> int:
-        """Remove objects that none of these backups names; returns how many. Raises OSError or ValueError, and removes
-        none, where a list of one cannot be read."""
+    def prune(self, kept: Iterable[Path]) -> None:
+        """Remove objects that none of these backups names. Raises OSError where they cannot be removed, and removes
+        none where the list of one cannot be read, since nobody can tell then what it names."""
         self._index.execute("BEGIN")
         self._index.execute("CREATE TEMP TABLE named (sha256 TEXT PRIMARY KEY) WITHOUT ROWID")
         for generation in kept:
             names = ((line["sha256"],) for line in read_objects(generation))
-            self._index.executemany("INSERT OR IGNORE INTO named VALUES (?)", names)
-        removed = 0
+            try:
+                self._index.executemany("INSERT OR IGNORE INTO named VALUES (?)", names)
+            except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
+                raise OSError(f"{generation / OBJECTS} cannot be read") from error
         for path in chain(self._folder.glob("??/*"), self._folder.parent.glob(f"{DAMAGED}/*")):
             named = self._index.execute("SELECT 1 FROM named WHERE sha256 = ?", (path.name,)).fetchone()
             if named is None:
                 path.unlink()
-                removed += 1
         self._index.execute("ROLLBACK")
-        return removed
 
     def _known(self, found: StoredObject) -> str | None:
         if found.key.startswith(_NAMED_BY_HASH):

@@ -91,13 +91,45 @@ def test_only_own_backups_are_removed_and_never_the_one_just_made(sent: Portal, 
 def test_a_backup_that_was_given_another_name_keeps_its_objects(sent: Portal, folder: Path) -> None:
     first = backup(sent, folder, 0)
     kept = first.folder.rename(folder / "before the update")
-    with sent.system.database.write() as session:
-        session.execute(update(Scan).values(original_removed_at=NOW))
-    for found in list(sent.system.storage.list("originals/")):
-        sent.system.storage.delete(found.key)
+    forget_originals(sent)
     for day in range(1, 4):
         backup(sent, folder, day, keep=1)
     assert check_backup(kept).damaged == ()
+
+
+def forget_originals(portal: Portal) -> None:
+    with portal.system.database.write() as session:
+        session.execute(update(Scan).values(original_removed_at=NOW))
+    for found in list(portal.system.storage.list("originals/")):
+        portal.system.storage.delete(found.key)
+
+
+def test_what_a_killed_backup_left_goes_and_keeps_nothing_from_being_removed(sent: Portal, folder: Path) -> None:
+    cut = backup(sent, folder, 0).folder.rename(folder / f".part-{NOW:%Y%m%dT%H%M%SZ}")
+    (cut / "manifest.json").unlink()
+    objects = cut / "objects.jsonl.gz"
+    objects.write_bytes(objects.read_bytes()[:-9])
+    (folder / "objects" / ".part-4711").write_bytes(b"the beginning of an original")
+    backup(sent, folder, 1, keep=1)
+    assert list(folder.glob("**/.part-*")) == []
+    before = pooled(folder)
+    forget_originals(sent)
+    last = backup(sent, folder, 2, keep=1)
+    assert (last.removed, last.not_pruned) == (1, "")
+    assert len(before - pooled(folder)) == 3
+
+
+def test_what_cannot_be_removed_because_a_list_is_damaged_is_told(sent: Portal, folder: Path) -> None:
+    damaged = backup(sent, folder, 0).folder.rename(folder / "before the update") / "objects.jsonl.gz"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-9])
+    backup(sent, folder, 1)
+    before = pooled(folder)
+    forget_originals(sent)
+    last = backup(sent, folder, 2, keep=1)
+    assert last.removed == 1
+    assert str(damaged) in last.not_pruned
+    assert before <= pooled(folder)
 
 
 def test_backups_of_before_there_were_ids_are_told_by_the_secret_key(sent: Portal, folder: Path) -> None:
