@@ -145,15 +145,20 @@ def read_objects(generation: Path) -> Iterator[dict[str, Any]]:
 
 
 def object_is_whole(path: Path, sha256: str) -> bool:
-    return path.is_file() and sha256_of(path) == sha256
+    """One that the disk does not give to the end is not."""
+    try:
+        return path.is_file() and sha256_of(path) == sha256
+    except OSError:
+        return False
 
 
 def set_aside_if_damaged(path: Path) -> bool:
-    """Move a file of the pool away whose bytes are not those of its name, so that the next backup copies them again.
+    """Move a file of the pool away whose bytes are not those of its name, or cannot be read, so that the next backup
+    copies them again.
 
     Returns whether it is damaged; raises OSError where it cannot be moved.
     """
-    if sha256_of(path) == path.name:
+    if object_is_whole(path, path.name):
         return False
     aside = path.parents[2] / DAMAGED
     aside.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)

@@ -158,11 +158,13 @@ def _restore_object(storage: Storage, path: Path, key: str, sha256: str) -> bool
     """Stream one object into storage unless it is there; False, and nothing is kept, where its bytes are not whole."""
     if storage.exists(key):
         return True
-    if not path.is_file():
-        return False
-    with storage.receive() as incoming, path.open("rb") as source:
-        while chunk := source.read(CHUNK_BYTES):
-            incoming.write(chunk)
+    with storage.receive() as incoming:
+        try:
+            with path.open("rb") as source:
+                while chunk := source.read(CHUNK_BYTES):
+                    incoming.write(chunk)
+        except OSError:
+            return False
         if incoming.sha256 != sha256:
             return False
         incoming.keep(key)

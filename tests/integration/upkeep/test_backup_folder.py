@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
+from screening.database.engine import Database
 from screening.database.tables import Installation, Scan
 from screening.errors import Conflict
+from screening.storage.folder import FolderStorage
 from screening.upkeep.backup.making import Backup, make_backup
 from screening.upkeep.backup.manifest import fingerprint, generations, latest
-from screening.upkeep.backup.pool import PARTS_READ_AGAIN, read_objects
-from screening.upkeep.backup.restoring import check_backup
+from screening.upkeep.backup.pool import PARTS_READ_AGAIN, Pool, read_objects
+from screening.upkeep.backup.restoring import check_backup, restore
 from screening.upkeep.ownership import MARKER, set_installation_id
 from tests.installation import phantom_png
 from tests.integration.web.conftest import Portal
@@ -184,6 +186,31 @@ def test_backups_find_damage_by_themselves_in_the_course_of_time(sent: Portal, f
     count = made.manifest.objects.lines
     assert sum(backup(sent, folder, 1 + day).rotten for day in range(256 // PARTS_READ_AGAIN)) == count
     assert check_backup(folder).damaged == ()
+
+
+def test_a_file_of_the_pool_that_cannot_be_read_holds_up_nothing(sent: Portal, folder: Path, tmp_path: Path) -> None:
+    made = backup(sent, folder, 0)
+    item = next(item for item in read_objects(made.folder) if item["key"].startswith("originals/"))
+    path = folder / "objects" / item["sha256"][:2] / item["sha256"]
+
+    def spoil() -> None:
+        path.unlink()
+        path.symlink_to("/proc/self/mem")  # Opens, and answers the first read with EIO, as a bad sector does.
+
+    spoil()
+    database, storage = Database(f"sqlite:///{tmp_path}/back.db"), FolderStorage(tmp_path / "back")
+    assert restore(folder, database, storage, NOW, "tests").damaged == (item["key"],)
+    database.dispose()
+    assert list(storage.list("tmp/")) == []
+    assert check_backup(folder).damaged == (item["key"],)
+    assert (folder / "damaged" / item["sha256"]).is_symlink()
+    backup(sent, folder, 1)
+    assert check_backup(folder).damaged == ()
+    spoil()
+    pool = Pool(folder)
+    assert sum(pool.read_some_again(str(day)) for day in range(256 // PARTS_READ_AGAIN)) == 1
+    pool.close()
+    assert not path.is_symlink()
 
 
 def test_a_lost_original_is_not_taken_from_a_damaged_copy(sent: Portal, folder: Path) -> None:
