@@ -1,7 +1,8 @@
 """Clean-up: temporary objects, objects that no row names, and originals that are older than they may be kept.
 
 Storage is walked a few hundred objects at a time, the originals once more before anything goes. Only what nobody has
-put or kept within the grace period is removed, so that an upload whose rows are not committed yet loses nothing.
+put or kept within the grace period is removed, so that an upload whose rows are not committed yet loses nothing. After
+a restore the grace period of originals begins anew.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from screening import audit
 from screening.archives.references import reference_key
 from screening.database.engine import Database
 from screening.database.states import UNFINISHED, WorkState
-from screening.database.tables import Container, Job, Receipt, Rendition, Scan
+from screening.database.tables import AuditEvent, Container, Job, Receipt, Rendition, Scan
 from screening.database.transactions import committed
 from screening.errors import Conflict
 from screening.ledger.reviving import give_up_unneeded
@@ -85,6 +86,8 @@ def clean_up(
 
 def _refuse_if_most_are_orphaned(database: Database, storage: Storage, before: datetime) -> None:
     """Uploads that failed leave a few originals without a row. Many are the sign of a database that is not whole."""
+    if _restored_since(database, before):
+        return
     orphaned = known = 0
     for several, unknown in _originals(database, storage):
         known += len(several) - len(unknown)
@@ -124,6 +127,7 @@ def removable(
     No transaction is open while the caller removes them, which may take minutes.
     """
     before = now - policy.grace
+    spared = _restored_since(database, before)
     yield from (("temporary", old) for old in _older(storage, "tmp/", before))
     for folder in ORIGINALS:
         for old in _older(storage, folder, before):
@@ -132,7 +136,7 @@ def removable(
                 unknown = _without(old, _known_scans(session, old))
                 if policy.keep_originals is not None and folder == "originals/":
                     expired = _expired(session, old, now - policy.keep_originals)
-            yield "orphaned", unknown
+            yield "orphaned", [] if spared else unknown
             yield "expired original", expired
     for folder, known in (
         ("containers/", _wanted_containers),
@@ -144,6 +148,14 @@ def removable(
             with database.read() as session:
                 unknown = _without(old, known(session, old))
             yield "orphaned", unknown
+
+
+def _restored_since(database: Database, before: datetime) -> bool:
+    """Whether a backup was restored within the grace period. Originals that came after that backup are older than the
+    restore, and whoever sent them has as long from then on to send them again."""
+    restored = exists().where(AuditEvent.action == "backup.restored", AuditEvent.at >= before)
+    with database.read() as session:
+        return bool(session.scalar(select(restored)))
 
 
 def _older(storage: Storage, folder: str, before: datetime) -> Iterator[list[StoredObject]]:

@@ -7,11 +7,13 @@ import boto3
 import pytest
 from sqlalchemy import QueuePool, delete, select, update
 
+from screening import audit
 from screening.archives.references import WithReferences
 from screening.cli.doctor import _storage
 from screening.database.engine import Database
 from screening.database.states import JobState, WorkState
 from screening.database.tables import AuditEvent, Container, Job, Prediction, Receipt, Rendition, Scan
+from screening.errors import Conflict
 from screening.storage import container_key, display_key, open_storage, original_key, rendition_key
 from screening.storage.folder import FolderStorage
 from screening.upkeep.backup.making import make_backup
@@ -100,6 +102,34 @@ def test_no_transaction_is_open_while_objects_are_removed(screened: Portal, monk
     monkeypatch.setattr(type(screened.system.storage), "delete_unless_fresh", watched)
     assert counts(run_clean_up(screened, OLD)) == {"temporary": 1, "orphaned": 5, "expired original": 2}
     assert open_then == [0] * 8
+
+
+def test_what_a_restored_backup_does_not_know_can_be_sent_again_for_as_long_as_people_are_told(
+    screened: Portal,
+) -> None:
+    left = litter(screened)
+    for seed in range(9):
+        screened.system.storage.put(original_key(f"{seed:064x}"), b"came after the backup")
+    with screened.system.database.write() as session:
+        for days in (400, 0):
+            at = LATER - timedelta(days=days)
+            audit.record(session, at, "tests", "backup.restored", "20261125T030000Z", {})
+    assert counts(run_clean_up(screened, OLD, LATER + timedelta(hours=23))) == {
+        "temporary": 1, "orphaned": 3, "expired original": 2,
+    }  # fmt: skip
+    assert len(left & keys(screened)) == 2, "an original, and a reference to one"
+    with pytest.raises(Conflict, match="11 would be removed"):
+        run_clean_up(screened, OLD, LATER + timedelta(hours=25))
+    removed = clean_up(
+        screened.system.database,
+        screened.system.storage,
+        LATER + timedelta(hours=25),
+        OLD,
+        "tests",
+        apply=True,
+        force=True,
+    )
+    assert removed["orphaned"].count == 11
 
 
 def test_what_is_younger_than_the_grace_stays(screened: Portal) -> None:
