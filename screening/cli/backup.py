@@ -82,9 +82,10 @@ def restore(folder: Path, check: bool, take_over: bool, data: Path | None, revok
     """Restore the backup in FOLDER, or the latest of several, into an empty installation.
 
     Call it before the first `screening up` or `screening migrate`, with the settings that the installation will have.
-    Put the old `secret.key` into the data folder before. Without --take-over this makes a copy, which needs an empty
-    storage and a folder for its own backups. Everybody signs in again; users, passwords and API tokens are those of the
-    backup, so who was disabled since then, or what was revoked, is valid again.
+    Before, put the old `secret.key` into the data folder, or set SCREENING_SECRET_KEY to it. Without --take-over this
+    makes a copy, which needs an empty storage and a folder for its own backups. Everybody signs in again; users,
+    passwords and API tokens are those of the backup, so who was disabled since then, or what was revoked, is valid
+    again.
     """
     import os
 
@@ -120,12 +121,14 @@ def restore(folder: Path, check: bool, take_over: bool, data: Path | None, revok
             with database.write() as session:
                 revoked = accounts.revoke_every_token(session, utc_now(), command_actor())
     secret = settings.secret_key.get_secret_value()
+    # The variable goes before the file, which nothing reads then.
+    put = "Set SCREENING_SECRET_KEY to the old one" if secret else f"Put the old one into {home.secret_key_file}"
     if not secret and home.secret_key_file.is_file():
         secret = home.secret_key()
     if fingerprint(secret) != done.manifest.secret:
         click.echo(
             "The secret key is not the one of the backup: everybody signs in again, and views of one visit that come "
-            f"later do not find the earlier ones. Put the old one into {home.secret_key_file} before the start.",
+            f"later do not find the earlier ones. {put} before the start.",
             err=True,
         )
     if revoked is None:

@@ -12,6 +12,7 @@ from screening.cli import main
 from screening.clock import utc_now
 from screening.database.engine import Database
 from screening.upkeep.backup.making import make_backup
+from tests.installation import SECRET_KEY
 from tests.integration.web.conftest import Portal
 from tests.integration.web.signing_in import sign_in
 from web import create_app
@@ -48,3 +49,14 @@ def test_sessions_and_links_of_before_are_void_and_tokens_are_told_of(
     client.set_cookie(portal.app.config["SESSION_COOKIE_NAME"], cookie.value)
     assert client.get("/api/v1/runs").status_code == 401
     restored.dispose()
+
+
+@pytest.mark.parametrize("in_environment", [False, True])
+def test_where_to_put_the_secret_key_is_where_it_is_read(portal: Portal, tmp_path: Path, in_environment: bool) -> None:
+    make_backup(portal.system.database, portal.system.storage, utc_now(), tmp_path / "backups", "fingerprint", None)
+    folder = tmp_path / "restored"
+    environment = {"SCREENING_DATA_DIR": str(folder)} | ({"SCREENING_SECRET_KEY": SECRET_KEY} if in_environment else {})
+    done = CliRunner().invoke(main, ["restore", str(tmp_path / "backups")], env=environment)
+    assert done.exit_code == 0, done.output
+    named = "Set SCREENING_SECRET_KEY to the old one", f"Put the old one into {folder / 'secret.key'}"
+    assert [name in done.stderr for name in named] == [in_environment, not in_environment]
