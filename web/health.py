@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from screening.database.migrate import has_newest_schema
 from screening.storage import StorageError
 from screening.system import System
+from screening.upkeep.ownership import storage_is_anothers
 from web import current
 from web.access import public
 from web.broker import queue_depths
@@ -82,6 +83,11 @@ def _check(system: System) -> Readiness:
     found = {"database": "ok", "schema": "ok"}
     try:
         system.storage.ping()
+        if storage_is_anothers(system.database, system.storage):
+            return Readiness(
+                "The storage is not that of this installation; its disk may not be mounted.",
+                {**found, "storage": "not its own", **redis},
+            )
     except (StorageError, OSError) as error:
         log.error("not ready: storage", error=str(error))
         return Readiness("The storage does not answer.", {**found, "storage": "down", **redis})

@@ -1,7 +1,8 @@
 """How much more may come in: free space, quota and waiting work, looked at before an upload does damage.
 
 Each measure is taken at most once a second (the quota, which adds up all originals, every ten), whatever number of
-requests ask. So the reserve must cover what can arrive in a second.
+requests ask. So the reserve must cover what can arrive in a second. Every five seconds it is looked whose the storage
+is: what is written where a disk is not mounted is out of sight when it is again.
 """
 
 import threading
@@ -23,11 +24,13 @@ from screening.ledger.claiming import queued_up_to
 from screening.ledger.due import waiting_up_to
 from screening.storage import Storage
 from screening.storage.folder import free_bytes_of
+from screening.upkeep.ownership import storage_is_anothers
 
 SPACE_AGAIN_S = 60
 """When to come back after a refusal for want of space: a person has to make some."""
 WORK_AGAIN_S = 15
 QUOTA_MEASURED_EVERY_S = 10.0
+OWN_LOOKED_EVERY_S = 5.0
 T = TypeVar("T")
 
 
@@ -60,6 +63,7 @@ class Capacity:
         self._storage = storage
         self._free = _Measured(self._measure_free, 1.0)
         self._kept = _Measured(self._measure_kept, QUOTA_MEASURED_EVERY_S)
+        self._is_anothers = _Measured(lambda: storage_is_anothers(database, storage), OWN_LOOKED_EVERY_S)
         self._waiting: dict[int, _Measured[int]] = {}
 
     def check(self, lane: int, size_bytes: int) -> None:
@@ -75,7 +79,15 @@ class Capacity:
             )
 
     def check_space(self, size_bytes: int) -> None:
-        """Raises Full where so many more bytes do not fit."""
+        """Raises Full where so many more bytes do not fit, or the storage is not that of this installation;
+        StorageError."""
+        if self._is_anothers.value():
+            raise Full(
+                "storage_not_own",
+                "The server's storage is not the one it had; its disk may not be mounted, so nothing is taken. Ask its "
+                "operator to see to it; sending goes on then.",
+                SPACE_AGAIN_S,
+            )
         room = self.space().room
         if room is not None and (room <= 0 or size_bytes > room):
             raise Full(

@@ -125,16 +125,22 @@ def test_an_upload_goes_on_after_a_new_sign_in(live: Live, complained: Watched) 
     expect(page.locator("#count-accepted")).to_have_text("8")
 
 
-def test_a_viewer_goes_on_after_a_new_sign_in(live: Live, complained: Watched) -> None:
-    page, made = complained.page, live.installation
-    run = made.open_run("read over two sessions")
-    made.upload(run, "one.png", phantom_png(9560))
+def open_one(page: Page, live: Live, run_name: str, seed: int) -> None:
+    """The viewer of the only scan of a run."""
+    made = live.installation
+    run = made.open_run(run_name)
+    made.upload(run, "one.png", phantom_png(seed))
     made.submit(run)
     made.wait_complete(run)
     page.goto(f"{live.url}/worklist?run={run}")
     page.locator("a.open").first.click()
     expect(page.locator("#verdicts")).to_be_visible()
     page.wait_for_load_state("networkidle")
+
+
+def test_a_viewer_goes_on_after_a_new_sign_in(live: Live, complained: Watched) -> None:
+    page = complained.page
+    open_one(page, live, "read over two sessions", 9560)
     page.context.clear_cookies()
     page.keyboard.press("u")
     expect(page.locator("#said-words")).to_have_text(
@@ -153,14 +159,7 @@ def test_who_signs_in_after_another_does_not_decide_in_the_page_of_the_other(liv
     with made.system.database.write() as session:
         ben = add_user(session, utc_now(), "Ben Late", "reader", None, "tests")
         secret = issue_sign_in_link(session, utc_now(), ben, "tests")
-    run = made.open_run("read by two at one machine")
-    made.upload(run, "one.png", phantom_png(9570))
-    made.submit(run)
-    made.wait_complete(run)
-    page.goto(f"{live.url}/worklist?run={run}")
-    page.locator("a.open").first.click()
-    expect(page.locator("#verdicts")).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    open_one(page, live, "read by two at one machine", 9570)
     page.context.clear_cookies()
     other = page.context.new_page()
     other.goto(f"{live.url}/sign-in/{secret}")

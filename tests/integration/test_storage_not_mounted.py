@@ -12,18 +12,23 @@ from sqlalchemy import func, select
 from screening.database.tables import Container, Job, Rendition, Scan
 from screening.radiographs.limits import ContainerLimits
 from screening.storage import original_key
+from screening.upkeep import capacity
 from screening.upkeep.ownership import settle_own
 from tests.installation import Installation, phantom_png
+from tests.integration.rescreening.visits import HasSystem
 from tests.integration.troubled_storage import prepare_with
+from tests.integration.web.conftest import Portal
+from tests.integration.web.conftest import portal as portal
+from tests.integration.web.limited import limited
 from tests.integration.workers_within import prepare_all, screen_all, screener_with
 from worker.unpack import Unpacking
 
 
 @contextmanager
-def not_mounted(made: Installation) -> Iterator[None]:
+def not_mounted(made: HasSystem) -> Iterator[None]:
     """The storage folder as it is without its disk: empty, and it can be written."""
-    objects = made.folder / "objects"
-    disk = objects.rename(made.folder / "disk")
+    objects = made.system.settings.data_dir / "objects"
+    disk = objects.rename(objects.with_name("disk"))
     objects.mkdir()
     yield
     shutil.rmtree(objects)
@@ -31,7 +36,10 @@ def not_mounted(made: Installation) -> Iterator[None]:
 
 
 @pytest.fixture
-def made(installed: Installation) -> Installation:
+def made(installed: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """Its processes look at every moment whose the storage is."""
+    monkeypatch.setattr(capacity, "OWN_LOOKED_EVERY_S", 0.0)
+    limited(installed)
     settle_own(installed.system.database, installed.system.storage)
     return installed
 
@@ -98,3 +106,19 @@ def test_no_container_is_given_up(made: Installation) -> None:
             assert session.execute(select(Container.state, Container.attempts)).one() == ("waiting", 0)
     unpacking.unpack_slice(lambda: False)
     assert states(made) == {"preparing": 1}
+
+
+def test_nothing_is_taken_into_the_empty_folder(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What were written there would be out of sight once the disk is mounted."""
+    monkeypatch.setattr(capacity, "OWN_LOOKED_EVERY_S", 0.0)
+    settle_own(portal.system.database, portal.system.storage)
+    limited(portal)
+    api = portal.api()
+    run = api.open_run()
+    with not_mounted(portal):
+        refused = api.send(run, ("a.png", phantom_png(1)))
+        assert (refused.status_code, refused.get_json()["code"]) == (507, "storage_not_own")
+        assert [found.key for found in portal.system.storage.list("")] == []
+        ready = portal.app.test_client().get("/readyz")
+        assert (ready.status_code, ready.get_json(force=True)["checks"]["storage"]) == (503, "not its own")
+    assert api.send(run, ("a.png", phantom_png(1))).status_code == 202
