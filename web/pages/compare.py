@@ -16,7 +16,7 @@ from screening.errors import Refused
 from screening.rescreening.candidates import candidate
 from screening.runs.lifecycle import get_run, runs_to_offer
 from web import current
-from web.access import needs_role
+from web.access import may, needs_role
 from web.comparing import remembered
 
 blueprint = Blueprint("compare-pages", __name__, url_prefix="/compare")
@@ -44,12 +44,9 @@ def compare() -> str:
         # Later pages of the list do without: counting every pair takes longer than a page of them.
         rate = current.system().settings.review_sample_rate
         summary = summarise(session, comparison, remembered().count, rate) if cursor is None else None
-        left = {
-            # As of this moment, as the activation itself counts: the page offers the box that it asks for.
-            row.id: left_behind(session, row.id)
-            for row in rows
-            if row.id in (before, after) and not row.active
-        }
+        # As of this moment, as the activation itself counts: the page offers the box that it asks for.
+        offered = [row.id for row in rows if row.id in (before, after) and not row.active]
+        left = {one: left_behind(session, one) for one in offered} if may("administrator") and cursor is None else {}
         runs = runs_to_offer(session, RUNS_OFFERED, get_run(session, scope.run) if scope.run is not None else None)
     return render_template(
         "compare.html",

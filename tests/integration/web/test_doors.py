@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 
 from screening.accounts import add_user
 from screening.clock import utc_now
+from screening.storage import ObjectMissing
 from screening.system import System, open_system
 from tests.integration.web.conftest import Portal
 from tests.integration.web.signing_in import csrf_of
@@ -100,6 +101,9 @@ def test_readiness_is_checked_once_in_a_few_seconds_however_many_ask(
 
         def ping(self) -> None:
             self.pings += 1
+
+        def get(self, key: str) -> bytes:
+            raise ObjectMissing(key)
 
     storage = Counted()
     object.__setattr__(portal.system, "storage", storage)
