@@ -13,11 +13,8 @@ from screening.database.tables import Checkpoint, Run
 from screening.database.transactions import committed
 from screening.errors import Conflict
 from screening.ledger.lease import Lease
-from screening.runs.lifecycle import open_run, submit_run
+from screening.runs.lifecycle import TAKES_FILES, open_run, submit_run
 from screening.system import System
-
-_TAKING = (Run.state.in_((RunState.OPEN, RunState.PAUSED)), Run.submitted_at.is_(None))
-"""Of a run that takes more files."""
 
 
 def run_to_fill(system: System, archive: Archive, lease: Lease, run_id: int | None) -> int | None:
@@ -32,7 +29,7 @@ def run_to_fill(system: System, archive: Archive, lease: Lease, run_id: int | No
     if run_id is not None:
         same = select(Run.id).join(Checkpoint, Checkpoint.id == Run.checkpoint_id)
         with system.database.read() as session:
-            if session.scalar(same.where(Run.id == run_id, *_TAKING, Checkpoint.active, held.exists())) is not None:
+            if session.scalar(same.where(Run.id == run_id, *TAKES_FILES, Checkpoint.active, held.exists())) is not None:
                 return run_id
             if session.scalar(select(Run.state).where(Run.id == run_id)) == RunState.CANCELLED:
                 raise Conflict(
@@ -59,7 +56,9 @@ def run_to_fill(system: System, archive: Archive, lease: Lease, run_id: int | No
 
 def open_runs_of(session: Session, archive_id: int) -> Sequence[Run]:
     """Those that take more files, the oldest first: a visit that is under way has one, or one that was cut short."""
-    return session.scalars(select(Run).where(*_TAKING, Run.created_by == actor_of(archive_id)).order_by(Run.id)).all()
+    return session.scalars(
+        select(Run).where(*TAKES_FILES, Run.created_by == actor_of(archive_id)).order_by(Run.id)
+    ).all()
 
 
 def submit_runs_of(session: Session, now: datetime, archive_id: int, actor: str) -> None:

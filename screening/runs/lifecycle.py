@@ -16,6 +16,8 @@ from screening.ledger.lanes import settle_lanes
 from screening.ledger.sweeping import complete_runs
 
 LONGEST_NAME = 200
+TAKES_FILES = (Run.state.in_((RunState.OPEN, RunState.PAUSED)), Run.submitted_at.is_(None))
+"""Conditions on a run: more files may be sent to it."""
 
 
 def open_run(session: Session, now: datetime, name: str, lane: str, actor: str) -> Run:
@@ -87,10 +89,7 @@ def runs_in_state(session: Session, states: Sequence[RunState], limit: int) -> S
 def unfinished_uploads(session: Session, person: str, limit: int) -> Sequence[Run]:
     """The newest runs that this person opened and that still take files."""
     return session.scalars(
-        select(Run)
-        .where(Run.state.in_((RunState.OPEN, RunState.PAUSED)), Run.submitted_at.is_(None), Run.created_by == person)
-        .order_by(Run.id.desc())
-        .limit(limit)
+        select(Run).where(*TAKES_FILES, Run.created_by == person).order_by(Run.id.desc()).limit(limit)
     ).all()
 
 

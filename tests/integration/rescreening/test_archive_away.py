@@ -23,7 +23,7 @@ from screening.ledger.sweeping import sweep
 from screening.radiographs.limits import ContainerLimits, DecodeLimits
 from screening.storage import ObjectMissing, container_key, original_key
 from tests.installation import Installation, installation, phantom_png
-from tests.integration.rescreening.visits import add, put, visit_now
+from tests.integration.rescreening.visits import add, put, put_pictures, visit_now
 from tests.integration.workers_within import prepare_all
 from worker.outcomes import Outcome
 from worker.prepare import Preparer
@@ -43,10 +43,8 @@ def made(
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Path:
-    folder = tmp_path / "ward"
-    for seed in range(12):
-        put(folder / "deep" / f"{seed}.png", phantom_png(seed))
-    return folder
+    put_pictures(tmp_path / "ward" / "deep", 12)
+    return tmp_path / "ward"
 
 
 def visited(made: Installation, ward: Path) -> None:

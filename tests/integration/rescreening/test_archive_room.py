@@ -14,9 +14,9 @@ from screening.archives.registry import archive_url
 from screening.database.tables import Receipt, Run
 from screening.storage import Storage
 from screening.storage.incoming import IncomingFile
-from screening.upkeep.capacity import Capacity, Limits
 from tests.installation import Installation, phantom_png
-from tests.integration.rescreening.visits import add, put, visit_now
+from tests.integration.rescreening.visits import add, put, put_pictures, visit_now
+from tests.integration.web.limited import limited
 
 ROOM = 1_000_000
 
@@ -39,20 +39,12 @@ class OnAFullDisk:
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Path:
-    folder = tmp_path / "ward"
-    for seed in range(3):
-        put(folder / f"{seed}.png", phantom_png(seed))
-    return folder
+    return put_pictures(tmp_path / "ward", 3)
 
 
 def receipts(made: Installation) -> dict[str, str | None]:
     with made.system.database.read() as session:
         return {receipt.file_name: receipt.code for receipt in session.scalars(select(Receipt))}
-
-
-def with_room(made: Installation, *, quota: int = 0, reserve: int = 0) -> None:
-    capacity = Capacity(made.system.database, made.system.storage, Limits(reserve, quota, most_waiting=1000))
-    made.system = replace(made.system, capacity=capacity)
 
 
 @pytest.fixture
@@ -76,7 +68,7 @@ def test_a_full_disk_of_our_own_ends_the_visit_and_rejects_no_file(
 def test_what_is_refused_whatever_room_there_is_needs_none(
     made: Installation, ward: Path, archive: Callable[[], int]
 ) -> None:
-    with_room(made, quota=ROOM)
+    limited(made, quota_bytes=ROOM)
     put(ward / "disk.img", b"")
     os.truncate(ward / "disk.img", (made.system.settings.max_container_mb + 1) << 20)
     os.utime(ward / "disk.img", (0, 0))
@@ -87,7 +79,7 @@ def test_what_is_refused_whatever_room_there_is_needs_none(
 
 
 def test_a_picture_without_room_ends_the_visit(made: Installation, ward: Path, archive: Callable[[], int]) -> None:
-    with_room(made, quota=ROOM)
+    limited(made, quota_bytes=ROOM)
     put(ward / "large.png", phantom_png(4) + bytes(ROOM))
     seen = visit_now(made, archive())
     assert "room for 1 MB more, which is not enough" in (seen.problem or "")
@@ -95,7 +87,7 @@ def test_a_picture_without_room_ends_the_visit(made: Installation, ward: Path, a
 
 
 def test_without_any_room_no_run_is_opened(made: Installation, archive: Callable[[], int]) -> None:
-    with_room(made, reserve=1 << 60)
+    limited(made, reserve_bytes=1 << 60)
     assert "room for 0 MB more" in (visit_now(made, archive()).problem or "")
     with made.system.database.read() as session:
         assert session.scalars(select(Run)).all() == []

@@ -16,18 +16,15 @@ from screening.database.tables import Job, Run, Scan
 from screening.errors import Conflict
 from screening.ledger.lease import Lease
 from screening.runs.lifecycle import cancel_run, submit_run
-from tests.installation import Installation, phantom_png
+from tests.installation import Installation
 from tests.integration.ledger.steps import add_checkpoint
-from tests.integration.rescreening.visits import add, put, visit_now
+from tests.integration.rescreening.visits import add, put_pictures, visit_now
 from worker.archives import Visitor
 
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Path:
-    folder = tmp_path / "ward"
-    for seed in range(5):
-        put(folder / f"{seed}.png", phantom_png(seed))
-    return folder
+    return put_pictures(tmp_path / "ward", 5)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from screening.clock import utc_now
 from screening.database.schedule_tables import Archive
 from screening.ledger.lease import Lease
 from screening.system import System
+from tests.installation import phantom_png
 from worker.archives import Visitor
 
 
@@ -23,6 +24,13 @@ def put(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     os.utime(path, (path.stat().st_mtime - 3600,) * 2)
+
+
+def put_pictures(folder: Path, count: int) -> Path:
+    """So many different pictures, named by their numbers. Returns the folder."""
+    for seed in range(count):
+        put(folder / f"{seed}.png", phantom_png(seed))
+    return folder
 
 
 def add(made: HasSystem, url: str, in_place: bool = False) -> int:
