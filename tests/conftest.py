@@ -27,6 +27,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Test files run side by side: two networks that each take all cores hold each other up. Set before torch is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+LONGEST_FIRST = ("unit/training", "chaos", "browser", "integration")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folders with the longest files first: at the end no process waits long for the other."""
+    folders = [ROOT / "tests" / folder for folder in LONGEST_FIRST]
+
+    def place(item: pytest.Item) -> int:
+        return next((n for n, folder in enumerate(folders) if folder in item.path.parents), len(folders))
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment() -> Iterator[None]:
