@@ -1,34 +1,32 @@
 """Signals that ask to stop, and those that whoever started the program had it ignore."""
 
-import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
 
 import pytest
 
+# A process of its own: a signal that is not heeded would end the one that runs the tests.
+PROGRAM = """
+import signal, sys
 from screening.supervisor.signals import Signals
+former = getattr(signal, sys.argv[1])
+signal.signal(signal.SIGHUP, former)
+with Signals() as signals:
+    print("ready", flush=True)
+    signals.wait(float(sys.argv[2]))
+    print(signals.stop_wanted)
+print(signal.getsignal(signal.SIGHUP) is former)
+"""
 
 
-@pytest.fixture(autouse=True)
-def hang_ups() -> Iterator[None]:
-    former = signal.getsignal(signal.SIGHUP)
-    yield
-    signal.signal(signal.SIGHUP, former)
-
-
-def test_a_hang_up_stops_and_ends_a_wait() -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    with Signals() as signals:
-        os.kill(os.getpid(), signal.SIGHUP)
-        signals.wait(30)
-        assert signals.stop_wanted
-    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
-
-
-def test_a_hang_up_that_nohup_has_ignored_stops_nothing() -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with Signals() as signals:
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert not signals.stop_wanted
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+@pytest.mark.parametrize(("former", "seconds", "stops"), [("SIG_DFL", 30, True), ("SIG_IGN", 0.5, False)])
+def test_a_hang_up_ends_a_wait_and_stops_unless_nohup_has_it_ignored(former: str, seconds: float, stops: bool) -> None:
+    command = [sys.executable, "-c", PROGRAM, former, str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        told, _ = process.communicate(timeout=20)
+    assert told.split() == [str(stops), "True"]
+    assert process.returncode == 0
