@@ -23,6 +23,7 @@ from screening.inference.bundle import (
     file_digest,
     read_bundle,
 )
+from screening.inference.openvino_core import openvino_core
 from screening.radiographs.rendition import RenditionSpec
 
 Weights = dict[str, NDArray[np.float16]]
@@ -163,6 +164,6 @@ def _graph(weights: Weights, side: int) -> ov.Model:
 
 
 def _run(graph: ov.Model, renditions: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     answer = compiled(renditions[:, None])
     return {name: np.array(answer[name]) for name in ("logits", "maps")}

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
+
+from screening.inference.openvino_core import openvino_core
 
 
 class Outputs(NamedTuple):
@@ -22,7 +23,7 @@ class Outputs(NamedTuple):
 
 def run_form(xml: Path, squares: NDArray[np.uint8], batch: int = 16) -> Outputs:
     """Screen square renditions (n, side, side) with the form in this file, in plain 32-bit arithmetic."""
-    compiled = ov.Core().compile_model(xml, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(xml, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     logits, maps = [], []
     for start in range(0, len(squares), batch):
         result = compiled([np.ascontiguousarray(squares[start : start + batch])[:, None]])

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from screening.inference.bundle import Bundle, BundleError
 from screening.inference.engine import Precision, Predictions, check_batch, to_predictions
+from screening.inference.openvino_core import openvino_core
 
 LARGEST_PART, SMALLEST_PART = 4, 2
 """Renditions in one inference call; the last of a batch may be alone. A lane of one thread takes no more than the
@@ -53,7 +54,7 @@ class OpenVinoEngine:
         self._largest_part = min(LARGEST_PART, SMALLEST_PART * min(shares))
         self._threads = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="infer")
         self.precision: Precision = "int8" if form == "int8" else "fp32"
-        self.device = f"{ov.Core().get_property('CPU', 'FULL_DEVICE_NAME')}, {threads} threads"
+        self.device = f"{openvino_core().get_property('CPU', 'FULL_DEVICE_NAME')}, {threads} threads"
 
     def predict(self, batch: NDArray[np.uint8]) -> Predictions:
         """See `Engine.predict`."""
@@ -82,7 +83,7 @@ class _Lane:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            compiled = ov.Core().compile_model(path, "CPU", options)
+            compiled = openvino_core().compile_model(path, "CPU", options)
             self._logits, self._maps = (compiled.output(name) for name in ("logits", "maps"))
             shape = compiled.input("renditions").partial_shape
         except RuntimeError as error:

@@ -40,7 +40,7 @@ def test_a_server_that_is_away_is_asked_again_until_the_run_is_closed(live: Live
     page = complained.page
     refuse(page, "**/submit", 503, AWAY, times=2)
     refuse(page, "**/files?limit=1", 503, AWAY, times=1)
-    send(page, live, 9100)
+    send(page, live, 9150)
     expect(page.locator("#trouble")).to_have_text(f"The run is not closed. {AWAY} This page tries again by itself.")
     expect(page.locator("#open")).to_be_visible()
     expect(page.locator("#drop")).to_be_hidden()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from screening.inference.openvino_core import openvino_core
 from training.learning.devices import Device, choose_device
 from training.learning.initial import trained_network
 from training.learning.networks import Backbone, Stages
@@ -96,7 +97,7 @@ def _compiled(network: Backbone, device: Device) -> ov.CompiledModel:
     model = ov.convert_model(_Stages(network.eval()), example_input=example, input=[-1, 1, -1, -1])
     precision = "bf16" if device.has_bf16 else "f32"
     hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    return ov.Core().compile_model(model, "CPU", hints)
+    return openvino_core().compile_model(model, "CPU", hints)
 
 
 class FeatureMatch(nn.Module):

@@ -47,6 +47,24 @@ def test_answers_do_not_depend_on_the_lanes_that_share_a_batch(engine: Engine, b
     np.testing.assert_allclose(answer.maps, expected.maps, atol=1e-5)
 
 
+def test_a_process_is_still_asked_to_stop_after_engines_have_come_and_gone(bundle: Bundle) -> None:
+    """As a worker exchanges checkpoints; each engine has two lanes, as on two cores."""
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from screening.inference.bundle import read_bundle; from screening.inference.choice import open_engine\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('asked to stop', flush=True))\n"
+        "bundle = read_bundle(Path(sys.argv[1]))\n"
+        "first = open_engine('openvino', bundle, 'fp32', threads=2)\n"
+        "second = open_engine('openvino', bundle, 'fp32', threads=2)\n"
+        "del first; del second\n"
+        "os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(bundle.folder)], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert (ended.stdout, ended.returncode) == ("asked to stop\n", 0)
+
+
 @pytest.mark.parametrize(("threads", "shares"), [(1, [1]), (2, [1, 1]), (6, [2, 2, 1, 1]), (16, [4, 4, 4, 4])])
 def test_lanes_share_the_threads(threads: int, shares: list[int]) -> None:
     assert shared_out(threads) == shares
